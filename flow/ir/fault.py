@@ -1,0 +1,72 @@
+"""One changed bit, in the graph's own terms; where it lies in hardware is a ``FaultSite``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from flow.ir.arrays import Array
+
+
+class Kind(StrEnum):
+    """What happens to the stored bit."""
+
+    FLIP = "flip"
+    STUCK0 = "stuck0"
+    STUCK1 = "stuck1"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """Bit ``bit`` of element ``index`` of ``parameter`` of ``node``; bit 0 is the lowest."""
+
+    node: str
+    parameter: str
+    index: tuple[int, ...]
+    bit: int
+    kind: Kind = Kind.FLIP
+
+    def apply(self, code: int) -> int:
+        """The stored code after the fault."""
+        mask = 1 << self.bit
+        match self.kind:
+            case Kind.FLIP:
+                return code ^ mask
+            case Kind.STUCK0:
+                return code & ~mask
+            case Kind.STUCK1:
+                return code | mask
+
+    def __str__(self) -> str:
+        index = ",".join(map(str, self.index))
+        return f"{self.kind} {self.node}.{self.parameter}[{index}] bit {self.bit}"
+
+
+def apply_faults(op: Any, faults: Iterable[Fault]) -> Any:
+    """``op`` with the stored codes of its parameters changed; two flips of one bit cancel.
+
+    Raises:
+        KeyError: ``op`` stores no such parameter.
+        IndexError: the index or the bit does not exist.
+    """
+    changed: dict[str, Array] = {}
+    for fault in faults:
+        if fault.parameter not in op.stored:
+            raise KeyError(f"{fault}: node stores {', '.join(op.stored) or 'nothing'}")
+        kind = op.stored[fault.parameter]
+        codes = changed.get(fault.parameter)
+        if codes is None:
+            codes = np.array(kind.encode(getattr(op, fault.parameter)))
+            changed[fault.parameter] = codes
+        in_range = len(fault.index) == codes.ndim and all(
+            0 <= i < n for i, n in zip(fault.index, codes.shape, strict=True)
+        )
+        if not in_range or not 0 <= fault.bit < kind.bits:
+            shape = "x".join(map(str, codes.shape))
+            raise IndexError(f"{fault}: {fault.parameter} is {shape} of {kind.bits} bits")
+        codes[fault.index] = fault.apply(int(codes[fault.index]))
+    return replace(op, **{name: op.stored[name].decode(c) for name, c in changed.items()})

@@ -56,7 +56,7 @@ class IntType:
             raise ValueError(f"empty range: lo={lo} is above hi={hi}")
         if lo >= 0:
             return cls(max(1, hi.bit_length()), signed=False)
-        return cls(max((-lo - 1).bit_length(), hi.bit_length()) + 1, signed=True)
+        return cls(max((-lo - 1).bit_length(), max(hi, 0).bit_length()) + 1, signed=True)
 
     @classmethod
     def parse(cls, text: str) -> IntType:

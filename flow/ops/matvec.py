@@ -24,13 +24,18 @@ class MatVec:
 
     In ``popcount`` form (bipolar weights and inputs) the result is the number of agreeing
     positions, ``(columns + y) / 2``: what an XNOR-popcount unit counts.
+
+    A grouped convolution is a window of ``positions`` places followed by ``groups`` > 1: group g
+    of the rows sees group g of the channels at every place, in order (place, channel).
     """
 
-    weights: Array  # (rows, columns)
+    weights: Array  # (rows, columns); columns = positions * channels / groups
     weight_type: IntType
     accumulator: IntType
     decode: Decode = Decode.PLAIN
     popcount: bool = False
+    groups: int = 1
+    positions: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weights", integers(self.weights))
@@ -40,6 +45,12 @@ class MatVec:
         self.weight_type.encode(self.weights)
         if self.popcount and not self.weight_type.bipolar:
             raise ValueError(f"popcount form needs bipolar weights, not {self.weight_type}")
+        rows, columns = self.weights.shape
+        if self.groups < 1 or rows % self.groups or columns % self.positions:
+            raise ValueError(
+                f"{rows} rows and {columns} columns cannot be {self.groups} groups of "
+                f"{self.positions} positions"
+            )
 
     @property
     def stored(self) -> Mapping[str, IntType]:
@@ -53,15 +64,22 @@ class MatVec:
         return self.weights
 
     def evaluate(self, x: Array) -> Array:
-        total = x @ self.read.T
+        total = x @ self.read.T if self.groups == 1 else self._grouped(x)
         if self.popcount:
             total = (total + self.weights.shape[1]) // 2
         return self.accumulator.wrap(total)
 
+    def _grouped(self, x: Array) -> Array:
+        split = x.reshape(*x.shape[:-1], self.positions, self.groups, -1)
+        by_group = np.moveaxis(split, -2, -3).reshape(*x.shape[:-1], self.groups, -1)
+        weights = self.read.reshape(self.groups, -1, self.weights.shape[1])
+        total: Array = np.einsum("...gc,grc->...gr", by_group, weights)
+        return total.reshape(*x.shape[:-1], -1)
+
     def out_type(self, x: Edge) -> Edge:
         rows, columns = self.weights.shape
-        if x.shape[-1] != columns:
-            raise ValueError(f"{columns} columns cannot take an input of shape {x.shape}")
+        if x.shape[-1] != columns * self.groups:
+            raise ValueError(f"{columns * self.groups} columns cannot take an input {x}")
         if self.popcount and not x.type.bipolar:
             raise ValueError(f"popcount form needs bipolar inputs, not {x.type}")
         return Edge((*x.shape[:-1], rows), self.accumulator)

@@ -115,7 +115,7 @@ def test_inputs_outside_their_declared_range_are_refused(graph, x):
 
 def test_a_wrong_shape_names_node_and_shapes(graph):
     wide = Graph("wide", "x", Edge((9,), IntType(5)), graph.nodes, "class")
-    with pytest.raises(ValueError, match="node 'fc0': 8 columns cannot take an input of shape"):
+    with pytest.raises(ValueError, match="node 'fc0': 8 columns cannot take an input 9:u5"):
         wide.edges()
 
 

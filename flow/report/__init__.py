@@ -1,0 +1,1 @@
+"""What people look at: tables, drawings and the evidence page. Reads results, computes none."""

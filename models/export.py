@@ -1,0 +1,131 @@
+"""Brevitas to QONNX: exported, cleaned, stripped of this machine's paths, and executed again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from brevitas.export import export_qonnx
+from google.protobuf.message import Message
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.cleanup import cleanup_model
+
+from flow.atomic import write_atomic, write_json
+from flow.errors import ClaimError
+from models.data import load_dataset
+from models.recipe import load_recipe
+from models.train import Trained, train
+
+Progress = Callable[[int, int], None]
+PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "numpy", "scikit-learn")
+
+
+def train_and_export(
+    recipe_path: Path, output: Path, *, data_root: Path, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Train a recipe, write ``output`` and its ``.json`` record, and return the record.
+
+    The record's accuracy is the exported file's, executed by qonnx; it equals Brevitas's.
+
+    Raises:
+        InputError: recipe or data cannot be used.
+        ClaimError: training diverged, or the exported file decides differently from the model.
+    """
+    started = perf_counter()
+    recipe = load_recipe(recipe_path)
+    data = load_dataset(recipe.dataset, root=data_root)
+    trained = train(recipe, data, progress=progress)
+    blob = export(trained)
+    correct = _execute_again(blob, trained)
+    write_atomic(output, blob)
+    record = {
+        "name": recipe.name,
+        "data": data.name,
+        "accuracy": correct / trained.total,
+        "correct": correct,
+        "total": trained.total,
+        "brevitas_correct": trained.correct,
+        "seed": recipe.training.seed,
+        "epochs": recipe.training.epochs,
+        "seconds": round(perf_counter() - started, 1),
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    write_json(output.with_suffix(".json"), record)
+    return record
+
+
+def export(trained: Trained) -> bytes:
+    """The trained network as a cleaned QONNX file with what later stages must know beside it."""
+    data, recipe = trained.data, trained.recipe
+    pixels = int(np.prod(data.shape))
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        raw = Path(folder) / "raw.onnx"
+        export_qonnx(trained.model, args=torch.zeros(1, pixels), export_path=str(raw))
+        model = cleanup_model(ModelWrapper(str(raw))).model
+    _strip(model)
+    onnx.helper.set_model_props(
+        model,
+        {
+            "bitproof.recipe": recipe.name,
+            "bitproof.dataset": data.name,
+            "bitproof.input_type": str(data.type),
+            "bitproof.seed": str(recipe.training.seed),
+            "bitproof.correct": f"{trained.correct}/{trained.total}",
+        },
+    )
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _strip(message: Message) -> None:
+    """Drop what the exporter notes of source files and traces: it differs between machines."""
+    for field, value in message.ListFields():
+        if field.name in ("metadata_props", "doc_string"):
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE:
+            for child in value if isinstance(value, list) or hasattr(value, "add") else [value]:
+                _strip(child)
+
+
+def _execute_again(blob: bytes, trained: Trained) -> int:
+    """How many test images the written file gets right; every class must be Brevitas's."""
+    model = ModelWrapper(onnx.load_from_string(blob))
+    source, result = model.graph.input[0].name, model.graph.output[0].name
+    x = trained.data.test_x.reshape(trained.total, -1).astype(np.float32)
+    with torch.no_grad():
+        expected = trained.model(torch.from_numpy(x)).numpy()
+    with _quiet():
+        found = np.concatenate([execute_onnx(model, {source: row[None]})[result] for row in x])
+    differing = int((found.argmax(axis=1) != expected.argmax(axis=1)).sum())
+    if differing:
+        raise ClaimError(
+            f"recipe {trained.recipe.name!r}: the exported file decides {differing} of {len(x)} test "
+            "images differently from Brevitas; nothing written"
+        )
+    return int((found.argmax(axis=1) == trained.data.test_y).sum())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks on every channel about packages we do not use."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -94,7 +94,7 @@ class IntType:
         """``values`` as a register of this type keeps them: the low bits, nothing saturated."""
         if self.bipolar:
             raise ValueError("a bipolar value cannot wrap; accumulate in a signed type")
-        return (values - self.code_lo) % (1 << self.bits) + self.code_lo
+        return ((values - self.code_lo) & ((1 << self.bits) - 1)) + self.code_lo
 
     def encode(self, values: Array) -> Array:
         """Stored codes, 0 .. 2**bits - 1; values outside the codes are an error."""

@@ -1,0 +1,98 @@
+"""Dense layers: MatMul and Gemm with quantized weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from flow.ingest.nodes.registry import reads
+from flow.ingest.reader import SourceNode
+from flow.ingest.state import Real, State, Tensor, Weights, fractions
+from flow.ingest.steps import Affine, at
+from flow.ir import Array, IntType
+from flow.ops import MatVec
+from flow.passes.accumulators import accumulator_type
+
+
+@reads("MatMul")
+def matmul(state: State, node: SourceNode) -> Tensor:
+    """Data times weights of shape (columns, rows)."""
+    return _product(state, node, transposed=False)
+
+
+@reads("Gemm")
+def gemm(state: State, node: SourceNode) -> Tensor:
+    """``alpha * A @ B + beta * C`` with the data as A."""
+    if node.attributes.get("transA", 0):
+        raise node.refuse("a transposed data input has no stream order; export with transA=0")
+    product = _product(state, node, transposed=bool(node.attributes.get("transB", 0)))
+    alpha = Fraction(float(node.attributes.get("alpha", 1.0)))
+    beta = Fraction(float(node.attributes.get("beta", 1.0)))
+    if len(node.inputs) < 3 or not node.inputs[2]:
+        return product if alpha == 1 else product.then(Affine((alpha,)))
+    bias = tuple(beta * b for b in fractions(state.constant(node, 2)))
+    return product.then(Affine((alpha,), bias))
+
+
+@reads("Transpose")
+def transpose(state: State, node: SourceNode) -> Tensor:
+    """Of weights only: their two axes change places."""
+    tensor = state.tensors[node.inputs[0]]
+    order = list(node.attributes.get("perm", [1, 0]))
+    if not isinstance(tensor, Weights) or order != [1, 0]:
+        raise node.refuse("only two-dimensional weights can be transposed so far")
+    scale = tensor.scale.T if tensor.scale.ndim == 2 else tensor.scale
+    return replace(tensor, codes=tensor.codes.T, scale=scale)
+
+
+def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
+    real, weights = state.real(node), state.tensors[node.inputs[1]]
+    if not isinstance(weights, Weights):
+        raise node.refuse("the weights are not quantized; give the layer a weight quantizer")
+    if weights.codes.ndim != 2:
+        raise node.refuse(f"weights of shape {weights.codes.shape} where a matrix is wanted")
+    if state.is_input(real):
+        raise node.refuse("the input is not quantized; add a QuantIdentity in front of the layer")
+    affine = real.affine
+    if affine is None:
+        raise node.refuse(
+            f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the layer"
+        )
+    scale, offset = set(affine.scale), set(affine.offset)
+    if len(scale) > 1 or len(offset) > 1:
+        raise node.refuse("its input has a scale per channel; use one scale for the tensor")
+    codes = weights.codes if transposed else weights.codes.T
+    rows = _row_scales(node, weights, codes.shape[0], transposed=transposed)
+    wide = MatVec(codes, weights.type, IntType(63, True), decode=state.decode)
+    kind = accumulator_type(wide, state.edges[real.edge].type, state.policy)
+    output = state.add("fc", replace(wide, accumulator=kind), (real.edge,), source=node)
+    return Real(output, (_meaning(codes, rows, scale.pop(), offset.pop()),))
+
+
+def _meaning(codes: Array, rows: tuple[Fraction, ...], scale: Fraction, offset: Fraction) -> Affine:
+    """What the integer sums mean: weights times ``scale * x + offset``, row by row."""
+    if not offset:
+        return Affine(tuple(row * scale for row in rows))
+    sums = codes.sum(axis=1).tolist()
+    return Affine(
+        tuple(at(rows, i) * scale for i in range(len(sums))),
+        tuple(at(rows, i) * offset * total for i, total in enumerate(sums)),
+    )
+
+
+def _row_scales(
+    node: SourceNode, weights: Weights, rows: int, *, transposed: bool
+) -> tuple[Fraction, ...]:
+    """One scale, or one per row; a scale per column cannot leave the sum."""
+    scale = weights.scale
+    if scale.size == 1:
+        return (scale.item(),)
+    axes = scale.shape if scale.ndim == 2 else (1,) * (2 - scale.ndim) + scale.shape
+    row_axis = 0 if transposed else 1
+    if axes[row_axis] != rows or axes[1 - row_axis] != 1:
+        raise node.refuse(
+            f"weight scales of shape {scale.shape}; use one per output channel or one in all"
+        )
+    return tuple(np.asarray(scale).ravel())

@@ -1,0 +1,93 @@
+"""A uniform quantizer as QONNX defines it, and the exact bound of each of its codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from flow.ingest.steps import Bound
+from flow.ingest.surd import Surd
+from flow.ir import IntType
+
+HALF = Fraction(1, 2)
+
+
+class Rounding(StrEnum):
+    """The rounding modes of QONNX's Quant and Trunc."""
+
+    HALF_EVEN = "HALF_EVEN"
+    HALF_UP = "HALF_UP"  # ties away from zero
+    HALF_DOWN = "HALF_DOWN"  # ties towards zero
+    CEIL = "CEIL"
+    FLOOR = "FLOOR"
+    UP = "UP"  # away from zero
+    DOWN = "DOWN"  # towards zero
+
+
+def reaches(code: int, rounding: Rounding) -> tuple[Fraction, bool]:
+    """The point and strictness from which on a number rounds to ``code`` or more."""
+    match rounding:
+        case Rounding.HALF_EVEN:
+            return code - HALF, code % 2 != 0
+        case Rounding.HALF_UP:
+            return code - HALF, code <= 0
+        case Rounding.HALF_DOWN:
+            return code - HALF, code > 0
+        case Rounding.CEIL:
+            return Fraction(code - 1), True
+        case Rounding.FLOOR:
+            return Fraction(code), False
+        case Rounding.UP:
+            return (Fraction(code - 1), True) if code > 0 else (Fraction(code), False)
+        case Rounding.DOWN:
+            return (Fraction(code), False) if code > 0 else (Fraction(code - 1), True)
+
+
+def round_exactly(value: Fraction, rounding: Rounding) -> int:
+    """``value`` rounded to an integer, by the same rule."""
+    code = value.numerator // value.denominator
+    while True:
+        point, strict = reaches(code + 1, rounding)
+        if value < point or (strict and value == point):
+            return code
+        code += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quantizer:
+    """``code = clamp(round(y / scale + zero_point))``; the tensor then means
+    ``scale * (code - zero_point)``. Bipolar: code 1 where ``y >= 0``, meaning ``+-scale``.
+
+    Scale and zero point have one entry per channel or one for all.
+    """
+
+    scale: tuple[Fraction, ...]
+    zero_point: tuple[Fraction, ...]
+    low: int
+    high: int
+    rounding: Rounding = Rounding.HALF_EVEN
+    bipolar: bool = False
+
+    @property
+    def steps(self) -> int:
+        """How many decisions it takes: one less than its codes."""
+        return self.high - self.low
+
+    @property
+    def type(self) -> IntType:
+        """The integer type of its codes; narrow ranges are declared."""
+        if self.bipolar:
+            return IntType.bipolar1()
+        kind = IntType.holding(self.low, self.high)
+        whole = (kind.code_lo, kind.code_hi) == (self.low, self.high)
+        return kind if whole else kind.within(self.low, self.high)
+
+    def bound(self, code: int, channel: int) -> Bound:
+        """What ``y`` must meet to be quantized to ``code`` or more."""
+        if self.bipolar:
+            return Bound(Surd.of(0))
+        scale = self.scale[channel if len(self.scale) > 1 else 0]
+        zero = self.zero_point[channel if len(self.zero_point) > 1 else 0]
+        point, strict = reaches(code, self.rounding)
+        return Bound(Surd.of((point - zero) * scale), strict)

@@ -1,0 +1,135 @@
+"""An ONNX file as nodes and exact constants; what is no such file is refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from flow.errors import InputError
+
+Constant = NDArray[Any]
+_LARGEST = 1 << 28  # elements of a tensor; beyond it a file is damaged, not large
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNode:
+    """One node of the file."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def refuse(self, reason: str) -> InputError:
+        """The error that names this node and op; ``reason`` says why and what to do."""
+        return InputError(f"node {self.name!r} ({self.op}): {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, read: nodes in topological order, constants, one input with its shape, one output."""
+
+    path: Path
+    nodes: tuple[SourceNode, ...]
+    constants: Mapping[str, Constant]
+    input: str
+    input_shape: tuple[int, ...]  # without the batch
+    output: str
+    properties: Mapping[str, str]
+
+
+def read_source(path: Path) -> Source:
+    """Read and check an ONNX file.
+
+    Raises:
+        InputError: missing, not ONNX, cyclic, of dynamic shape, with NaN or absent constants.
+    """
+    try:
+        model = onnx.load(str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename or path}: no such file") from None
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable ONNX file ({reason})") from None
+    graph = model.graph
+    if not graph.node:
+        raise InputError(f"{path}: not an ONNX model (no nodes)")
+    constants = {tensor.name: _array(path, tensor) for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    if len(inputs) != 1 or len(graph.output) != 1:
+        raise InputError(
+            f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs; a network with one of "
+            "each is wanted"
+        )
+    nodes = []
+    known = set(constants) | {inputs[0].name, ""}
+    for place, proto in enumerate(graph.node):
+        node = _node(path, proto, place)
+        for name in node.inputs:
+            if name not in known:
+                raise node.refuse(
+                    f"reads {name!r}, which no earlier node or initializer makes; "
+                    "the graph is cyclic, unsorted or incomplete"
+                )
+        known |= set(node.outputs)
+        if node.op == "Constant":
+            constants[node.outputs[0]] = _constant(node)
+        else:
+            nodes.append(node)
+    return Source(
+        path,
+        tuple(nodes),
+        constants,
+        inputs[0].name,
+        _shape(path, inputs[0]),
+        graph.output[0].name,
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
+    name = proto.name or f"{proto.op_type}_{place}"
+    try:
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: node {name!r}: unreadable attribute ({error})") from None
+    text = {
+        k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in attributes.items()
+    }
+    return SourceNode(name, proto.op_type, tuple(proto.input), tuple(proto.output), text)
+
+
+def _constant(node: SourceNode) -> Constant:
+    value = node.attributes.get("value")
+    if not isinstance(value, onnx.TensorProto):
+        raise node.refuse("only tensor constants are understood; run qonnx-cleanup on the file")
+    return _array(Path(node.name), value)
+
+
+def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
+    if any(size < 0 for size in tensor.dims) or np.prod(tensor.dims, dtype=object) > _LARGEST:
+        raise InputError(f"{path}: constant {tensor.name!r} has impossible shape {[*tensor.dims]}")
+    try:
+        array: Constant = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: constant {tensor.name!r} is unreadable ({error})") from None
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"{path}: constant {tensor.name!r} holds NaN or infinity; train again")
+    return array
+
+
+def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    if len(sizes) < 2 or min(sizes[1:]) < 1:
+        raise InputError(
+            f"{path}: input {value.name!r} has shape {sizes}; export a fixed shape, batch first"
+        )
+    return tuple(sizes[1:])

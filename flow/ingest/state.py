@@ -1,0 +1,123 @@
+"""What is known of each tensor of the file while the integer graph grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from flow.errors import InputError
+from flow.ingest.reader import Constant, Source, SourceNode
+from flow.ingest.steps import Affine, Step
+from flow.ir import Array, Edge, Graph, IntType, Node, Op
+from flow.ops import Decode
+from flow.passes.accumulators import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A float tensor as an exact function of an integer edge: ``steps`` applied in order."""
+
+    edge: str
+    steps: tuple[Step, ...]
+
+    def then(self, step: Step) -> Real:
+        """The tensor after one more step."""
+        return Real(self.edge, (*self.steps, step))
+
+    @property
+    def affine(self) -> Affine | None:
+        """The steps as one affine map, or None if another kind of step is among them."""
+        scale: tuple[Fraction, ...] = (Fraction(1),)
+        offset: tuple[Fraction, ...] = (Fraction(0),)
+        for step in self.steps:
+            if not isinstance(step, Affine):
+                return None
+            scale, offset = (
+                _each(lambda a, s: a * s, scale, step.scale),
+                _each(lambda o, s, b: o * s + b, offset, step.scale, step.offset),
+            )
+        return Affine(scale, offset)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Weights:
+    """A constant that passed a quantizer: ``value = scale[row] * (codes - zero_point)``.
+
+    ``codes`` keep the file's axes; ``scale`` is one value, or an array that broadcasts to them.
+    """
+
+    codes: Array
+    scale: Constant  # of Fraction
+    type: IntType
+
+
+Tensor = Real | Weights | Constant
+
+
+@dataclass(slots=True)
+class State:
+    """The graph so far, and what every tensor of the file is."""
+
+    source: Source
+    policy: Policy
+    decode: Decode
+    input_edge: Edge | None = None
+    input_affine: Affine | None = None
+    nodes: list[Node] = field(default_factory=list)
+    edges: dict[str, Edge] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)  # graph edge -> tensor of the file
+
+    def add(self, prefix: str, op: Op, inputs: tuple[str, ...], *, source: SourceNode) -> str:
+        """Append a node named ``prefix`` and a number; return its output edge."""
+        number = sum(node.name.startswith(prefix) for node in self.nodes)
+        name = f"{prefix}{number}"
+        try:
+            edge = op.out_type(*(self.edges[i] for i in inputs))
+        except ValueError as error:
+            raise source.refuse(str(error)) from None
+        output = f"{name}_out"
+        self.nodes.append(Node(name, op, inputs, output))
+        self.edges[output] = edge
+        return output
+
+    def real(self, node: SourceNode, place: int = 0) -> Real:
+        """The input of ``node`` that must come from the data."""
+        tensor = self.tensors[node.inputs[place]]
+        if isinstance(tensor, Real):
+            return tensor
+        raise node.refuse(f"input {place} is a constant where data is wanted")
+
+    def constant(self, node: SourceNode, place: int) -> Constant:
+        """The input of ``node`` that must be a plain constant."""
+        tensor = self.tensors[node.inputs[place]]
+        if isinstance(tensor, np.ndarray):
+            return tensor
+        raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
+
+    def is_input(self, real: Real) -> bool:
+        """Whether a tensor is the file's input, whose integers nothing has stated yet."""
+        return real.edge == self.source.input and self.input_edge is None
+
+    def graph(self, name: str, output: str) -> Graph:
+        """The finished graph; raises ``InputError`` when no quantizer stated the input's type."""
+        if self.input_edge is None:
+            raise InputError(f"{self.source.path}: the input is not quantized; add a QuantIdentity")
+        return Graph(name, self.source.input, self.input_edge, tuple(self.nodes), output)
+
+
+def fractions(values: Constant) -> tuple[Fraction, ...]:
+    """Floats as the exact binary fractions they are."""
+    return tuple(Fraction(float(v)) for v in np.asarray(values).ravel())
+
+
+def _each(
+    function: Callable[..., Fraction], *columns: tuple[Fraction, ...]
+) -> tuple[Fraction, ...]:
+    """Apply ``function`` channel by channel; single entries serve all channels."""
+    size = max(map(len, columns))
+    spread = [c if len(c) == size else c * size for c in columns]
+    return tuple(function(*row) for row in zip(*spread, strict=True))

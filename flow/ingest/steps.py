@@ -1,0 +1,130 @@
+"""The steps of a monotone chain between an integer and the next quantizer, and their inversion.
+
+A *bound* asks of a real number ``y >= t`` or ``y > t`` (or ``<=``, ``<`` after a negative slope).
+Pulling it back through a step gives the bound that the step's input must meet for the same answer;
+``ALWAYS`` and ``NEVER`` where the input no longer matters. Everything is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from functools import singledispatch
+
+from flow.ingest.surd import Surd
+
+
+class Fixed(Enum):
+    """A bound whose answer does not depend on the input."""
+
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+ALWAYS, NEVER = Fixed.ALWAYS, Fixed.NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """``y >= at`` (``y > at`` if ``strict``); with ``above`` false ``y <= at`` (``y < at``)."""
+
+    at: Surd
+    strict: bool = False
+    above: bool = True
+
+    def met_by(self, value: Surd) -> bool:
+        """Whether a number meets the bound."""
+        side = (value - self.at).sign()
+        return (side == 0 and not self.strict) or side == (1 if self.above else -1)
+
+
+Answer = Bound | Fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """``y[c] = scale[c] * x + offset[c]``; one entry serves every channel."""
+
+    scale: tuple[Fraction, ...]
+    offset: tuple[Fraction, ...] = (Fraction(0),)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalise:
+    """``y[c] = gamma[c] * (x - mean[c]) / sqrt(variance[c]) + beta[c]``, epsilon included."""
+
+    gamma: tuple[Fraction, ...]
+    beta: tuple[Fraction, ...]
+    mean: tuple[Fraction, ...]
+    variance: tuple[Fraction, ...]  # of at least 0, epsilon added; must be positive
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """``y = min(max(x, low), high)``; a missing end does not limit: ReLU is ``Clip(0, None)``."""
+
+    low: Fraction | None
+    high: Fraction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaky:
+    """``y = x`` where ``x >= 0``, else ``slope * x`` with a slope of at least 0."""
+
+    slope: Fraction
+
+
+Step = Affine | Normalise | Clip | Leaky
+
+
+def at(values: tuple[Fraction, ...], channel: int) -> Fraction:
+    """The entry of a channel; a single entry serves all."""
+    return values[channel] if len(values) > 1 else values[0]
+
+
+@singledispatch
+def pull_back(step: Step, bound: Bound, channel: int) -> Answer:
+    """What the input of ``step`` must meet for its output to meet ``bound``."""
+    raise TypeError(f"no inversion for {type(step).__name__}; register one in {__name__}")
+
+
+@pull_back.register
+def _(step: Affine, bound: Bound, channel: int) -> Answer:
+    scale, offset = at(step.scale, channel), at(step.offset, channel)
+    if scale == 0:
+        return ALWAYS if bound.met_by(Surd.of(offset)) else NEVER
+    point = (bound.at - Surd.of(offset)).times(1 / scale)
+    return Bound(point, bound.strict, bound.above == (scale > 0))
+
+
+@pull_back.register
+def _(step: Normalise, bound: Bound, channel: int) -> Answer:
+    gamma, beta = at(step.gamma, channel), at(step.beta, channel)
+    if gamma == 0:
+        return ALWAYS if bound.met_by(Surd.of(beta)) else NEVER
+    spread = (bound.at - Surd.of(beta)).times_root(at(step.variance, channel))
+    point = spread.times(1 / gamma) + Surd.of(at(step.mean, channel))
+    return Bound(point, bound.strict, bound.above == (gamma > 0))
+
+
+@pull_back.register
+def _(step: Clip, bound: Bound, channel: int) -> Answer:
+    ends = [end for end in (step.low, step.high) if end is not None]
+    met = [bound.met_by(Surd.of(end)) for end in ends]
+    if len(ends) == 2 and met[0] == met[1]:
+        return ALWAYS if met[0] else NEVER
+    if step.low is not None and met[0] == bound.above:
+        return ALWAYS if met[0] else NEVER
+    if step.high is not None and met[-1] != bound.above:
+        return ALWAYS if met[-1] else NEVER
+    return bound
+
+
+@pull_back.register
+def _(step: Leaky, bound: Bound, channel: int) -> Answer:
+    if step.slope == 0:
+        return pull_back(Clip(Fraction(0), None), bound, channel)
+    if bound.at.sign() >= 0:
+        return bound
+    return Bound(bound.at.times(1 / step.slope), bound.strict, bound.above)

@@ -1,0 +1,48 @@
+"""Bipolar products become XNOR and population count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flow.ir import Affine, Graph, IntType, Node
+from flow.ops import MatVec, Threshold
+from flow.passes.narrow_thresholds import narrow_thresholds
+
+
+def popcount_form(graph: Graph) -> Graph:
+    """Count agreeing positions where weights and inputs are bipolar: ``dot = 2 * count - columns``.
+
+    ``dot >= T`` is ``count >= ceil((T + columns) / 2)``, exactly, for odd and even sums. Argmax
+    over counts of equally many columns decides as over the products. A product that anything else
+    reads, or whose register is too narrow for every product, stays as it is.
+    """
+    edges = graph.edges()
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    columns: dict[str, int] = {}
+    nodes = []
+    for node in graph.nodes:
+        op = node.op
+        if isinstance(op, MatVec) and _can_count(op, edges[node.inputs[0]].type):
+            if all(type(r.op).__name__ in ("Threshold", "ArgMax") for r in readers[node.output]):
+                columns[node.output] = op.weights.shape[1]
+                count = IntType.holding(0, op.weights.shape[1])
+                node = replace(node, op=replace(op, popcount=True, accumulator=count))
+        elif isinstance(op, Threshold) and node.inputs[0] in columns:
+            counted = -(-(op.thresholds + columns[node.inputs[0]]) // 2)
+            wide = IntType.holding(min(int(counted.min()), 0), max(int(counted.max()), 1))
+            node = replace(node, op=replace(op, thresholds=counted, threshold_type=wide))
+        nodes.append(node)
+    affine = graph.logit_affine
+    if affine is not None and graph.logits in columns:
+        size = columns[graph.logits]
+        affine = tuple(Affine(2 * a.scale, a.offset - a.scale * size) for a in affine)
+    return narrow_thresholds(replace(graph, nodes=tuple(nodes), logit_affine=affine))
+
+
+def _can_count(op: MatVec, x: IntType) -> bool:
+    columns = op.weights.shape[1]
+    whole = op.accumulator.code_lo <= -columns and columns <= op.accumulator.code_hi
+    return op.weight_type.bipolar and x.bipolar and not op.popcount and whole and op.groups == 1

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from flow.errors import InputError
+from flow.ingest.decision import Decision
 from flow.ingest.nodes import RECOGNISERS
 from flow.ingest.reader import Source, read_source
 from flow.ingest.state import Real, State
@@ -23,10 +24,12 @@ _FINAL = ("TopK", "ArgMax", "Softmax", "LogSoftmax")
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The integer graph, and which tensor of the file each of its edges stands for."""
+    """The integer graph, which tensor of the file its quantized edges and logits stand for, and
+    the quantizers in order."""
 
     graph: Graph
     origin: Mapping[str, str]
+    decisions: tuple[Decision, ...]
 
 
 def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> Lowered:
@@ -103,7 +106,7 @@ def _finish(state: State, final: str) -> Lowered:
         logit_affine=tuple(_stated(affine, c) for c in range(classes)),
     )
     try:
-        return Lowered(run_passes(graph), dict(state.origin))
+        return Lowered(run_passes(graph), dict(state.origin), tuple(state.decisions))
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 

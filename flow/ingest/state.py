@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from flow.errors import InputError
+from flow.ingest.decision import Decision
 from flow.ingest.reader import Constant, Source, SourceNode
 from flow.ingest.steps import Affine, Step
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
@@ -70,6 +71,7 @@ class State:
     edges: dict[str, Edge] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)  # graph edge -> tensor of the file
+    decisions: list[Decision] = field(default_factory=list)
 
     def add(self, prefix: str, op: Op, inputs: tuple[str, ...], *, source: SourceNode) -> str:
         """Append a node named ``prefix`` and a number; return its output edge."""

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from flow.ingest.decision import Decision
 from flow.ingest.invert import invert
 from flow.ingest.nodes.registry import reads
 from flow.ingest.quantizer import Quantizer, Rounding, round_exactly
@@ -108,6 +109,7 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
+    state.decisions.append(Decision(real.edge, output, real.steps, q))
     return Real(output, (after,))
 
 

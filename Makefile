@@ -1,23 +1,91 @@
 # bitproof: quantized network -> integer graph -> FPGA bitstream, with evidence.
-# Artefacts are files under build/<network>/; a target is the file its stage writes last.
+# Artefacts are files under build/<network>/; a target is the file that its stage writes last.
 
 VENV     := .venv
 BITPROOF := $(VENV)/bin/bitproof
 PYTEST   := $(VENV)/bin/python -m pytest -q
-BUILD    := build
 SIM      ?= verilator
-BOARD    ?= ulx3s
+DATA     := digits
 NETWORKS := tfc-digits-w1a1 tfc-digits-w4a4
 ON_BOARD := tfc-digits-w1a1
+EVIDENCE := compare rtl hls input bits bfa random campaign/record
+RESULTS  := $(foreach n,$(NETWORKS),$(EVIDENCE:%=build/$n/%.json)) $(ON_BOARD:%=build/%/board.json)
+
+export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo demo-stages test test-all lint lint-python fmt clean
+.PHONY: help env demo test test-all lint fmt clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z%/-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(VENV)/ready  ## create the virtual environment (demo and test do it themselves)
 
+demo: $(VENV)/ready  ## the whole line for two networks: train, build, simulate, certify, attack, bitstream, report
+	@$(VENV)/bin/python -m flow.timed "demo (without the environment)" $(MAKE) --no-print-directory -j2 build/report.html
+
+test: $(VENV)/ready lint  ## the gate: lint, then every test that is not slow (SIM=verilator or icarus)
+	$(PYTEST) -n 2 -m "not slow" --sim $(SIM)
+
+test-all: $(VENV)/ready lint  ## everything, slow tests too
+	$(PYTEST) -n 2 --sim $(SIM)
+
+lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+	$(VENV)/bin/python -m mypy
+
+fmt: $(VENV)/ready  ## rewrite the Python files in house format
+	$(VENV)/bin/python -m ruff format .
+	$(VENV)/bin/python -m ruff check --fix .
+
+clean:  ## remove everything that was made, but not the environment
+	rm -rf build
+
 $(VENV)/ready: constraints.txt pyproject.toml .ci/environment
 	@bash .ci/environment $(VENV)
+
+# The stages, in order.
+
+build/%/model.onnx: models/recipes/%.toml $(wildcard models/*.py) | $(VENV)/ready
+	$(BITPROOF) train $< -o $@
+
+build/%/graph.json: build/%/model.onnx
+	$(BITPROOF) lower $< -o $@
+
+build/%/compare.json: build/%/graph.json
+	$(BITPROOF) compare $(@D)/model.onnx $< --data $(DATA) --finn $(@D)/finn.onnx -o $@
+
+build/%/accelerator/manifest.json: build/%/graph.json
+	$(BITPROOF) build $< -o $(@D)
+
+build/%/rtl.json: build/%/accelerator/manifest.json
+	$(BITPROOF) simulate $(<D) --data $(DATA) --engine rtl --sim $(SIM) -o $@
+
+build/%/hls.json: build/%/accelerator/manifest.json
+	$(BITPROOF) simulate $(<D) --data $(DATA) --engine hls -o $@
+
+build/%/input.json: build/%/graph.json
+	$(BITPROOF) certify $< --property input --radius 1 --radius 2 --radius 3 --data $(DATA) --certificates $(@D)/certificates -o $@
+
+build/%/bits.json: build/%/graph.json
+	$(BITPROOF) certify $< --property bits --data $(DATA) --certificates $(@D)/certificates -o $@
+
+build/%/bfa.json: build/%/graph.json
+	$(BITPROOF) attack $< --method bfa --budget 200 --seed 0 --seed 1 --seed 2 --data $(DATA) -o $@
+
+build/%/random.json: build/%/graph.json
+	$(BITPROOF) attack $< --method random --budget 200 --seed 0 --seed 1 --seed 2 --data $(DATA) -o $@
+
+build/%/campaign/record.json: docs/examples/campaign-%.toml build/%/accelerator/manifest.json
+	$(BITPROOF) campaign resume $< -o $(@D)
+
+build/%/ulx3s/manifest.json: build/%/accelerator/manifest.json
+	$(BITPROOF) synth $(<D) --board ulx3s -o $(@D)
+
+build/%/board.json: build/%/ulx3s/manifest.json
+	$(BITPROOF) simulate $(<D) --data $(DATA) --engine board --limit 10 -o $@
+
+build/report.html: $(RESULTS)
+	$(BITPROOF) report $(NETWORKS:%=build/%) -o $@

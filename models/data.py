@@ -6,8 +6,11 @@ import gzip
 import hashlib
 import lzma
 import tarfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,15 @@ _FASHION = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
-_CIFAR = {f"data_batch_{i}.bin" for i in range(1, 6)} | {"test_batch.bin"}
+# SHA-256 of the members of cifar-10-binary.tar.gz: the archive itself may be packed another way
+_CIFAR = {
+    "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -105,27 +116,15 @@ def _idx(name: str, folder: Path, checksums: dict[str, str]) -> Dataset:
 
 def _cifar(folder: Path) -> Dataset:
     """The standard binary version: in a folder, or in its tar packed with gzip or xz."""
-    records = {}
     packed = [p for p in folder.glob("cifar-10-binary.tar.*") if p.suffix in (".gz", ".xz")]
-    if packed:
-        try:
-            with tarfile.open(packed[0]) as tar:
-                for member in tar:
-                    if Path(member.name).name in _CIFAR and (stream := tar.extractfile(member)):
-                        records[Path(member.name).name] = stream.read()
-        except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
-            raise InputError(f"{packed[0]}: damaged ({error}); fetch it again") from None
-    else:
-        for file in sorted(_CIFAR):
-            records[file] = _read(folder / "cifar-10-batches-bin" / file, "cifar10")
-    parts: dict[bool, list[Array]] = {True: [], False: []}
-    for file in sorted(records):
-        if len(records[file]) != 10_000 * 3073:
-            raise InputError(f"{folder}: {file} has {len(records[file])} bytes, not 30,730,000")
-        parts["test" in file].append(np.frombuffer(records[file], np.uint8).reshape(-1, 3073))
-    if set(records) != _CIFAR:
-        raise InputError(f"{folder}: {', '.join(sorted(_CIFAR - set(records)))} missing")
-    train, test = (np.concatenate(parts[which]) for which in (False, True))
+    records = _members(packed[0]) if packed else {}
+    parts = []
+    for file, sha256 in _CIFAR.items():
+        raw = records.get(file) or _read(folder / "cifar-10-batches-bin" / file, "cifar10")
+        if hashlib.sha256(raw).hexdigest() != sha256:
+            raise InputError(f"{folder}: {file} is damaged (SHA-256 is not {sha256})")
+        parts.append(np.frombuffer(raw, np.uint8).reshape(-1, 3073))
+    train, test = np.concatenate(parts[:-1]), parts[-1]
     images = [p[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) for p in (train, test)]
     return Dataset(
         "cifar10",
@@ -138,31 +137,61 @@ def _cifar(folder: Path) -> Dataset:
     )
 
 
-def _npz(path: Path) -> Dataset:
+def _members(archive: Path) -> dict[str, bytes]:
+    """The data files inside the packed archive."""
+    records = {}
     try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if Path(member.name).name in _CIFAR and (stream := tar.extractfile(member)):
+                    records[Path(member.name).name] = stream.read()
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, OSError, EOFError) as error:
+        raise InputError(f"{archive}: damaged ({error}); fetch it again") from None
+    return records
+
+
+def _npz(path: Path) -> Dataset:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: not an .npz; write it with numpy.savez(path, x=x, y=y)")
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: not an .npz of arrays ({error})") from None
-    if not {"x", "y"} <= arrays.keys():
-        raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}; needs x and y")
-    train_x, train_y = arrays.get("train_x", arrays["x"]), arrays.get("train_y", arrays["y"])
-    for x, y in ((arrays["x"], arrays["y"]), (train_x, train_y)):
-        if x.dtype.kind not in "iu" or y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
-            raise InputError(
-                f"{path}: x {x.shape} {x.dtype} and y {y.shape} {y.dtype} must be integers, "
-                "one label per image"
-            )
-    both = [arrays["x"], train_x]
-    kind = IntType.holding(min(int(x.min()) for x in both), max(int(x.max()) for x in both))
-    return Dataset(
-        path.stem,
-        kind,
-        int(max(arrays["y"].max(), train_y.max())) + 1,
-        *map(integers, (train_x, train_y, arrays["x"], arrays["y"])),
-    )
+    x, y = _labelled(path, arrays, "x", "y")
+    train_x, train_y = x, y
+    if "train_x" in arrays:
+        train_x, train_y = _labelled(path, arrays, "train_x", "train_y")
+    if train_x.shape[1:] != x.shape[1:]:
+        raise InputError(f"{path}: images of {x.shape[1:]} in x but {train_x.shape[1:]} in train_x")
+    values = np.array([x.min(), x.max(), train_x.min(), train_x.max()])
+    kind = IntType.holding(int(values.min()), int(values.max()))
+    classes = int(max(y.max(), train_y.max())) + 1
+    return Dataset(path.stem, kind, classes, train_x, train_y, x, y)
+
+
+def _labelled(path: Path, arrays: dict[str, Any], x: str, y: str) -> tuple[Array, Array]:
+    """The images ``x`` and labels ``y`` of an .npz, checked."""
+    if missing := {x, y} - arrays.keys():
+        raise InputError(
+            f"{path}: holds {', '.join(arrays) or 'nothing'}; needs {' and '.join(sorted(missing))}"
+        )
+    images, labels = arrays[x], arrays[y]
+    if images.dtype.kind not in "iu" or labels.dtype.kind not in "iu":
+        raise InputError(f"{path}: {x} {images.dtype} and {y} {labels.dtype} must be integers")
+    if images.ndim < 2 or not images.size or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"{path}: {x} {images.shape} and {y} {labels.shape} must be (images, ...) and (images,)"
+        )
+    if labels.min() < 0 or labels.max() >= 1 << 15:
+        raise InputError(f"{path}: {y} {labels.min()}..{labels.max()} must be classes 0, 1, 2, ...")
+    if max(-int(images.min()), int(images.max())) >= 1 << 31:
+        raise InputError(f"{path}: {x} {images.min()}..{images.max()} must fit 32 bits")
+    return integers(images), integers(labels)
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import brevitas.nn as qnn
-from brevitas.quant import (
+import numpy as np
+from torch import Tensor, nn
+
+from flow.errors import ClaimError
+from flow.ir import Array, IntType
+from models.brevitas_api import (
     Int8WeightPerTensorFloat,
     SignedBinaryActPerTensorConst,
     SignedBinaryWeightPerTensorConst,
     Uint8ActPerTensorFloat,
+    qnn,
 )
-from torch import nn
-
-from flow.ir import IntType
 from models.recipe import Network
 
 
@@ -21,7 +23,9 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
     scaling_const = 1.0
 
 
-def fully_connected(network: Network, *, inputs: int, classes: int, pixel: IntType) -> nn.Module:
+def fully_connected(
+    network: Network, *, inputs: int, classes: int, pixel: IntType
+) -> nn.Sequential:
     """Pixels (batch, inputs) as raw integers in floats -> logits (batch, classes).
 
     Each hidden layer is linear, BatchNorm, activation; the last is linear alone, so its logits are
@@ -41,6 +45,25 @@ def fully_connected(network: Network, *, inputs: int, classes: int, pixel: IntTy
         layers += [_linear(network, size, hidden), nn.BatchNorm1d(hidden), _activation(network)]
         size = hidden
     return nn.Sequential(*layers, _linear(network, size, classes))
+
+
+def integer_logits(model: nn.Sequential, logits: Tensor) -> Array:
+    """The integers (batch, classes) that the float logits of ``model`` stand for.
+
+    A logit is an integer times one scale, plus float32 rounding. Without the rounding, equal logits
+    are equal again, so the class of a tie is the same in every engine: the smallest index.
+
+    Raises:
+        ClaimError: a logit lies between two integers, so the scale is not the logits' scale.
+    """
+    scale = float(model[-2].act_quant.scale() * model[-1].quant_weight().scale)
+    steps = logits.double().numpy() / scale
+    nearest = np.rint(steps)
+    if not (np.abs(steps - nearest) < 1 / 16).all():
+        raise ClaimError(
+            f"logits are no integers times {scale}; the last layer must be linear alone"
+        )
+    return nearest.astype(np.int64)
 
 
 def _linear(network: Network, inputs: int, outputs: int) -> nn.Module:

@@ -15,7 +15,7 @@ Bits = Annotated[int, Field(ge=1, le=8)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Network(_Table):
@@ -31,9 +31,9 @@ class Training(_Table):
     """How it is trained: Adam with a cosine schedule, optionally taught by a float network."""
 
     epochs: Positive
-    batch: Positive
+    batch: Annotated[int, Field(ge=2)]  # BatchNorm cannot take a batch of one
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     temperature: Annotated[float, Field(gt=0)] = 1.0  # divides the logits in the loss only
     teacher_epochs: Annotated[int, Field(ge=0)] = 0  # 0: no teacher
 

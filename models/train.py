@@ -1,11 +1,12 @@
 """Train the network of a recipe; the same recipe gives the same network.
 
-    bitproof train models/recipes/tfc-digits-w1a1.toml -o build/tfc-digits-w1a1/model.onnx
+bitproof train models/recipes/tfc-digits-w1a1.toml -o build/tfc-digits-w1a1/model.onnx
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flow.errors import ClaimError, InputError
+from flow.ir import Array
 from models.data import Dataset
-from models.fully_connected import fully_connected
+from models.fully_connected import fully_connected, integer_logits
 from models.recipe import Recipe, Training
 
 Progress = Callable[[int, int], None]
@@ -27,10 +29,12 @@ class Trained:
     """A trained network in evaluation mode, and what it got right."""
 
     recipe: Recipe
-    model: nn.Module
+    model: nn.Sequential
     data: Dataset
+    logits: Array  # integers (test images, classes)
     correct: int
     total: int
+    history: tuple[float, ...]  # mean training loss of each epoch
 
     @property
     def accuracy(self) -> float:
@@ -47,10 +51,33 @@ def train(recipe: Recipe, data: Dataset, *, progress: Progress | None = None) ->
     """
     if data.type.signed:
         raise InputError(f"data set {data.name!r}: pixels of type {data.type}; needs unsigned ones")
+    with _reproducible(recipe.training.seed):
+        model, history = _trained(recipe, data, progress)
+        logits = _test_logits(model, data)
+    correct = int((logits.argmax(axis=1) == data.test_y).sum())
+    return Trained(recipe, model, data, logits, correct, len(data.test_y), history)
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """One thread, deterministic kernels and seeded generators; the caller's torch is restored."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            torch.set_num_threads(1)  # sums in one order: the same bits on every run
+            torch.use_deterministic_algorithms(True)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
+def _trained(
+    recipe: Recipe, data: Dataset, progress: Progress | None
+) -> tuple[nn.Sequential, tuple[float, ...]]:
+    """The network in evaluation mode, and the mean loss of each epoch."""
     settings = recipe.training
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(1)  # sums in one order: the same bits on every run
-    torch.manual_seed(settings.seed)
     random = torch.Generator().manual_seed(settings.seed)
     x, y = _floats(data.train_x), torch.tensor(data.train_y)
     model = fully_connected(
@@ -59,9 +86,11 @@ def train(recipe: Recipe, data: Dataset, *, progress: Progress | None = None) ->
     targets = _taught(settings, x, y, data, random) if settings.teacher_epochs else None
     optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
+    history = []
     model.train()
     for epoch in range(settings.epochs):
-        for batch in torch.randperm(len(x), generator=random).split(settings.batch):
+        losses = []
+        for batch in _batches(len(x), settings.batch, random):
             logits = model(x[batch]) / settings.temperature
             loss = functional.cross_entropy(logits, y[batch])
             if targets is not None:
@@ -71,22 +100,35 @@ def train(recipe: Recipe, data: Dataset, *, progress: Progress | None = None) ->
                     f"recipe {recipe.name!r}: loss {loss.item()} in epoch {epoch}; "
                     "lower training.learning_rate"
                 )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            _step(optimiser, loss)
             if recipe.network.weight_bits == 1:
                 _clip(model)
+            losses.append(loss.item())
         schedule.step()
+        history.append(sum(losses) / len(losses))
         if progress is not None:
             progress(epoch + 1, settings.epochs)
-    model.eval()
-    with torch.no_grad():
-        classes = model(_floats(data.test_x)).argmax(dim=1)
-    correct = int((classes == torch.tensor(data.test_y)).sum())
-    return Trained(recipe, model, data, correct, len(data.test_y))
+    return model.eval(), tuple(history)
 
 
-def _floats(x: object) -> Tensor:
+def _batches(images: int, size: int, random: torch.Generator) -> list[Tensor]:
+    """A random order of all images, cut into batches; BatchNorm cannot take a batch of one."""
+    batches = torch.randperm(images, generator=random).split(size)
+    return [batch for batch in batches if len(batch) > 1]
+
+
+def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+
+
+@torch.no_grad()
+def _test_logits(model: nn.Sequential, data: Dataset) -> Array:
+    return integer_logits(model, model(_floats(data.test_x)))
+
+
+def _floats(x: Array) -> Tensor:
     return torch.tensor(x, dtype=torch.float32).flatten(1)
 
 
@@ -115,11 +157,8 @@ def _taught(
     optimiser = torch.optim.Adam(teacher.parameters(), 1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.teacher_epochs)
     for _ in range(settings.teacher_epochs):
-        for batch in torch.randperm(len(x), generator=random).split(settings.batch):
-            loss = functional.cross_entropy(teacher(pixels[batch]), y[batch])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        for batch in _batches(len(x), settings.batch, random):
+            _step(optimiser, functional.cross_entropy(teacher(pixels[batch]), y[batch]))
         schedule.step()
     teacher.eval()
     with torch.no_grad():

@@ -9,9 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from flow.errors import InputError
-from flow.ingest.decision import Decision
+from flow.ingest.decision import Decision, WeightDecision
+from flow.ingest.final import logits_tensor
 from flow.ingest.nodes import RECOGNISERS
-from flow.ingest.reader import Source, read_source
+from flow.ingest.reader import read_source
 from flow.ingest.state import Real, State
 from flow.ingest.steps import Affine as AffineStep
 from flow.ingest.steps import at
@@ -19,17 +20,16 @@ from flow.ir import Affine, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
 from flow.passes import Policy, run_passes
 
-_FINAL = ("TopK", "ArgMax", "Softmax", "LogSoftmax")
-
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
     """The integer graph, which tensor of the file its quantized edges and logits stand for, and
-    the quantizers in order."""
+    the quantizers of activations and of weights in order."""
 
     graph: Graph
     origin: Mapping[str, str]
     decisions: tuple[Decision, ...]
+    weights: tuple[WeightDecision, ...]
 
 
 def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> Lowered:
@@ -42,26 +42,26 @@ def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> L
     Raises:
         InputError: the file or a node of it cannot be represented exactly.
     """
-    source = read_source(path)
     try:
-        state = State(source, Policy(accumulator), Decode(decode))
+        policy, reading = Policy(accumulator), Decode(decode)
     except ValueError as error:
         raise InputError(f"{error}; see `bitproof lower --help`") from None
+    source = read_source(path)
+    state = State(source, policy, reading)
     state.tensors |= dict(source.constants)
     state.tensors[source.input] = Real(source.input, ())
     _declare_input(state)
-    final = source.output
-    for node in source.nodes:
-        if node.op in _FINAL and node.outputs[0] == source.output:
-            final = node.inputs[0]
-            break
+    final, nodes = logits_tensor(source)
+    for node in nodes:
         if node.op not in RECOGNISERS:
             known = ", ".join(sorted(RECOGNISERS))
             raise node.refuse(f"this op is not supported; supported are {known}")
-        for place, name in enumerate(node.inputs):
-            if name and name not in state.tensors:
-                raise node.refuse(f"input {place} ({name!r}) was not understood")
-        state.tensors[node.outputs[0]] = RECOGNISERS[node.op](state, node)
+        try:
+            state.tensors[node.outputs[0]] = RECOGNISERS[node.op].read(state, node)
+        except InputError:
+            raise
+        except ValueError as error:  # an op or a type that cannot be, or not that large
+            raise node.refuse(str(error)) from None
     return _finish(state, final)
 
 
@@ -81,34 +81,45 @@ def _declare_input(state: State) -> None:
 
 
 def _finish(state: State, final: str) -> Lowered:
-    real = state.tensors.get(final)
-    path = state.source.path
-    if not isinstance(real, Real) or not state.nodes:
-        raise InputError(f"{path}: output {final!r} is no result of the network")
-    affine = real.affine
-    if affine is None:
-        raise InputError(f"{path}: output {final!r} ends in an activation; end in logits")
+    affine, real = _logits(state, final)
     classes = state.edges[real.edge].elements
-    scales = {at(affine.scale, c) for c in range(classes)}
-    offsets = {at(affine.offset, c) for c in range(classes)}
-    if len(scales) > 1 or len(offsets) > 1 or min(scales) <= 0:
-        raise InputError(
-            f"{path}: logits {final!r} have different scales or biases per class; "
-            "use one weight scale and no bias in the last layer"
-        )
     state.origin[real.edge] = final
-    nodes = (*state.nodes, Node("argmax", ArgMax(), (real.edge,), "class"))
-    name = state.source.properties.get("bitproof.recipe", _plain(path))
-    state.nodes = list(nodes)
+    state.nodes.append(Node("argmax", ArgMax(), (real.edge,), "class"))
+    name = _plain(state.source.properties.get("bitproof.recipe", state.source.path.stem))
     graph = replace(
         state.graph(name, "class"),
         input_affine=_stated(state.input_affine, 0),
         logit_affine=tuple(_stated(affine, c) for c in range(classes)),
     )
     try:
-        return Lowered(run_passes(graph), dict(state.origin), tuple(state.decisions))
+        graph = run_passes(graph)
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{state.source.path}: {error}") from None
+    return Lowered(graph, dict(state.origin), tuple(state.decisions), tuple(state.weights))
+
+
+def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
+    """The affine meaning of the last integers, one positive scale and one bias for all classes."""
+    real = state.tensors.get(final)
+    last = next((node for node in state.source.nodes if final in node.outputs), None)
+    if last is None or not isinstance(real, Real) or not state.nodes:
+        raise InputError(f"{state.source.path}: output {final!r} is no result of a layer")
+    edge = state.edges[real.edge]
+    if len(edge.shape) != 1:
+        raise last.refuse(f"logits of shape {edge.shape}; end in one logit per class")
+    affine = real.affine
+    if affine is None:
+        raise last.refuse("the logits end in an activation or BatchNormalization; end in a layer")
+    scales = {at(affine.scale, c) for c in range(edge.elements)}
+    offsets = {at(affine.offset, c) for c in range(edge.elements)}
+    if len(scales) > 1 or len(offsets) > 1:
+        raise last.refuse(
+            "the logits have different scales or biases per class; "
+            "use one weight scale and no bias in the last layer"
+        )
+    if min(scales) <= 0:
+        raise last.refuse("the logits have a scale of 0 or below; use a positive one")
+    return affine, real
 
 
 def _stated(affine: AffineStep | None, channel: int) -> Affine:
@@ -117,8 +128,5 @@ def _stated(affine: AffineStep | None, channel: int) -> Affine:
     return Affine(at(affine.scale, channel), at(affine.offset, channel))
 
 
-def _plain(path: Path) -> str:
-    return re.sub(r"[^a-z0-9-]+", "-", path.stem.lower()).strip("-") or "network"
-
-
-__all__ = ["Lowered", "Source", "lower"]
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-") or "network"

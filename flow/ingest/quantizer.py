@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+import numpy as np
+
+from flow.ingest.reader import Constant
 from flow.ingest.steps import Bound
 from flow.ingest.surd import Surd
-from flow.ir import IntType
+from flow.ir import Array, IntType
 
 HALF = Fraction(1, 2)
 
@@ -91,3 +94,31 @@ class Quantizer:
         zero = self.zero_point[channel if len(self.zero_point) > 1 else 0]
         point, strict = reaches(code, self.rounding)
         return Bound(Surd.of((point - zero) * scale), strict)
+
+    def code(self, value: Surd, channel: int) -> int:
+        """The code of an exact number: the highest whose bound it meets."""
+        codes = range(self.low + 1, self.high + 1)
+        return self.low + sum(self.bound(code, channel).met_by(value) for code in codes)
+
+
+def weight_codes(values: Constant, scale: Constant, zero: Constant, quantizer: Quantizer) -> Array:
+    """The codes of an array of floats; ``scale`` and ``zero`` broadcast to it; bipolar: -1 and +1.
+
+    A float64 quotient decides all but what lies within its error of a decision point; that is
+    decided in rationals.
+    """
+    if quantizer.bipolar:
+        return np.where(values >= 0, 1, -1).astype(np.int64)
+    low, high = quantizer.low, quantizer.high
+    with np.errstate(over="ignore"):  # far beyond the highest code is as good as infinite
+        ratio = values.astype(np.float64) / scale.astype(np.float64) + zero.astype(np.float64)
+    ratio = np.clip(ratio, low - 1, high + 1)
+    codes = np.clip(np.rint(ratio), low, high).astype(np.int64)
+    half_even = quantizer.rounding is Rounding.HALF_EVEN
+    near = (abs(abs(ratio % 1) - 0.5) < 1e-5) if half_even else np.ones(ratio.shape, bool)
+    scales, zeros = np.broadcast_to(scale, values.shape), np.broadcast_to(zero, values.shape)
+    for place in zip(*np.nonzero(near), strict=True):
+        exact = Fraction(values[place].item()) / Fraction(scales[place].item())
+        code = round_exactly(exact + Fraction(zeros[place].item()), quantizer.rounding)
+        codes[place] = min(max(code, low), high)
+    return codes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from flow.errors import InputError
 
 Constant = NDArray[Any]
 _LARGEST = 1 << 28  # elements of a tensor; beyond it a file is damaged, not large
+_OLDEST = 7  # opset; before it constants broadcast by other rules
+_DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,27 @@ class SourceNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+
+    def number(self, attribute: str, default: float) -> Fraction:
+        """A float attribute as the float32 it is stored as, exactly."""
+        value = np.float32(self._attribute(attribute, float, default))
+        if not np.isfinite(value):
+            raise self.refuse(f"attribute {attribute!r} is {value}, no finite number")
+        return Fraction(float(value))
+
+    def integer(self, attribute: str, default: int | None = None) -> int:
+        """An integer attribute; without a default it must be there."""
+        return int(self._attribute(attribute, int, default))
+
+    def text(self, attribute: str, default: str) -> str:
+        """A text attribute."""
+        return str(self._attribute(attribute, str, default))
+
+    def _attribute(self, name: str, kind: type, default: Any) -> Any:
+        value = self.attributes.get(name, default)
+        if not isinstance(value, kind):
+            raise self.refuse(f"attribute {name!r} is {value!r} where {kind.__name__} is wanted")
+        return value
 
     def refuse(self, reason: str) -> InputError:
         """The error that names this node and op; ``reason`` says why and what to do."""
@@ -53,7 +77,7 @@ def read_source(path: Path) -> Source:
         InputError: missing, not ONNX, cyclic, of dynamic shape, with NaN or absent constants.
     """
     try:
-        model = onnx.load(str(path))
+        model = onnx.load(str(path), format="protobuf")
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: no such file") from None
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
@@ -69,6 +93,9 @@ def read_source(path: Path) -> Source:
             f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs; a network with one of "
             "each is wanted"
         )
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and opset.version < _OLDEST:
+            raise InputError(f"{path}: opset {opset.version}; export opset {_OLDEST} or later")
     nodes = []
     known = set(constants) | {inputs[0].name, ""}
     for place, proto in enumerate(graph.node):
@@ -79,7 +106,10 @@ def read_source(path: Path) -> Source:
                     f"reads {name!r}, which no earlier node or initializer makes; "
                     "the graph is cyclic, unsorted or incomplete"
                 )
-        known |= set(node.outputs)
+        made = set(node.outputs) - {""}
+        if not node.outputs or not node.outputs[0] or made & known:
+            raise node.refuse(f"makes {list(node.outputs)}: nothing, or what is made already")
+        known |= made
         if node.op == "Constant":
             constants[node.outputs[0]] = _constant(node)
         else:
@@ -104,7 +134,9 @@ def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
     text = {
         k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in attributes.items()
     }
-    return SourceNode(name, proto.op_type, tuple(proto.input), tuple(proto.output), text)
+    known = proto.domain in _DOMAINS
+    op = proto.op_type if known else f"{proto.domain}.{proto.op_type}"
+    return SourceNode(name, op, tuple(proto.input), tuple(proto.output), text)
 
 
 def _constant(node: SourceNode) -> Constant:
@@ -121,6 +153,8 @@ def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
         array: Constant = onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: constant {tensor.name!r} is unreadable ({error})") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{path}: constant {tensor.name!r} is no array of numbers")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{path}: constant {tensor.name!r} holds NaN or infinity; train again")
     return array

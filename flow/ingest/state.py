@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from flow.errors import InputError
-from flow.ingest.decision import Decision
+from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.reader import Constant, Source, SourceNode
 from flow.ingest.steps import Affine, Step
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
@@ -45,14 +45,20 @@ class Real:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Weights:
-    """A constant that passed a quantizer: ``value = scale[row] * (codes - zero_point)``.
+    """A constant that passed a quantizer: ``value = scale * codes``, the zero point taken off.
 
-    ``codes`` keep the file's axes; ``scale`` is one value, or an array that broadcasts to them.
+    ``codes`` keep the file's axes; ``scale`` is one value, or an array of as many axes.
     """
 
     codes: Array
     scale: Constant  # of Fraction
     type: IntType
+
+    @property
+    def values(self) -> Constant:
+        """The numbers that the codes mean, as Fractions."""
+        product: Constant = self.codes.astype(object) * self.scale
+        return product
 
 
 Tensor = Real | Weights | Constant
@@ -72,6 +78,7 @@ class State:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)  # graph edge -> tensor of the file
     decisions: list[Decision] = field(default_factory=list)
+    weights: list[WeightDecision] = field(default_factory=list)
 
     def add(self, prefix: str, op: Op, inputs: tuple[str, ...], *, source: SourceNode) -> str:
         """Append a node named ``prefix`` and a number; return its output edge."""
@@ -100,6 +107,21 @@ class State:
             return tensor
         raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
 
+    def per_channel(self, node: SourceNode, place: int, real: Real) -> tuple[Fraction, ...]:
+        """A constant, quantized or not, that broadcasts along the channels of ``real``: one value
+        or one each."""
+        tensor = self.tensors[node.inputs[place]]
+        values = tensor.values if isinstance(tensor, Weights) else self.constant(node, place)
+        if values.size == 1:
+            return fractions(values)
+        channels = self.edges[real.edge].shape[-1] if real.edge in self.edges else None
+        if values.size != channels or values.shape[-1] != channels:
+            raise node.refuse(
+                f"a constant of shape {values.shape} for {channels or 'unquantized'} channels; "
+                "use one value, or one each"
+            )
+        return fractions(values)
+
     def is_input(self, real: Real) -> bool:
         """Whether a tensor is the file's input, whose integers nothing has stated yet."""
         return real.edge == self.source.input and self.input_edge is None
@@ -112,8 +134,16 @@ class State:
 
 
 def fractions(values: Constant) -> tuple[Fraction, ...]:
-    """Floats as the exact binary fractions they are."""
-    return tuple(Fraction(float(v)) for v in np.asarray(values).ravel())
+    """Floats as the exact binary fractions they are; integers and Fractions as themselves."""
+    return tuple(exact(values).ravel())
+
+
+def exact(values: Constant) -> Constant:
+    """The same array of Fractions."""
+    fraction: Constant = np.empty(values.shape, dtype=object)
+    for place, value in np.ndenumerate(values):
+        fraction[place] = value if isinstance(value, Fraction) else Fraction(value.item())
+    return fraction
 
 
 def _each(

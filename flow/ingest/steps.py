@@ -2,7 +2,8 @@
 
 A *bound* asks of a real number ``y >= t`` or ``y > t`` (or ``<=``, ``<`` after a negative slope).
 Pulling it back through a step gives the bound that the step's input must meet for the same answer;
-``ALWAYS`` and ``NEVER`` where the input no longer matters. Everything is exact.
+``ALWAYS`` and ``NEVER`` where the input no longer matters. ``forward`` is the step itself.
+Everything is exact.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ class Clip:
     low: Fraction | None
     high: Fraction | None
 
+    @property
+    def ends(self) -> tuple[Fraction, ...]:
+        """The limits that exist; ``high`` alone where ``low`` is above it and so never seen."""
+        if self.low is not None and self.high is not None and self.low > self.high:
+            return (self.high, self.high)
+        return tuple(end for end in (self.low, self.high) if end is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Leaky:
@@ -110,9 +118,8 @@ def _(step: Normalise, bound: Bound, channel: int) -> Answer:
 
 @pull_back.register
 def _(step: Clip, bound: Bound, channel: int) -> Answer:
-    ends = [end for end in (step.low, step.high) if end is not None]
-    met = [bound.met_by(Surd.of(end)) for end in ends]
-    if len(ends) == 2 and met[0] == met[1]:
+    met = [bound.met_by(Surd.of(end)) for end in step.ends]
+    if len(met) == 2 and met[0] == met[1]:
         return ALWAYS if met[0] else NEVER
     if step.low is not None and met[0] == bound.above:
         return ALWAYS if met[0] else NEVER
@@ -128,3 +135,36 @@ def _(step: Leaky, bound: Bound, channel: int) -> Answer:
     if bound.at.sign() >= 0:
         return bound
     return Bound(bound.at.times(1 / step.slope), bound.strict, bound.above)
+
+
+@singledispatch
+def forward(step: Step, value: Surd, channel: int) -> Surd:
+    """The output of ``step`` for an exact input."""
+    raise TypeError(f"no evaluation for {type(step).__name__}; register one in {__name__}")
+
+
+@forward.register
+def _(step: Affine, value: Surd, channel: int) -> Surd:
+    return value.times(at(step.scale, channel)) + Surd.of(at(step.offset, channel))
+
+
+@forward.register
+def _(step: Normalise, value: Surd, channel: int) -> Surd:
+    variance = at(step.variance, channel)
+    centred = value - Surd.of(at(step.mean, channel))
+    scaled = centred.times(at(step.gamma, channel) / variance).times_root(variance)
+    return scaled + Surd.of(at(step.beta, channel))
+
+
+@forward.register
+def _(step: Clip, value: Surd, channel: int) -> Surd:
+    if step.low is not None and (value - Surd.of(step.low)).sign() < 0:
+        value = Surd.of(step.low)
+    if step.high is not None and (value - Surd.of(step.high)).sign() > 0:
+        value = Surd.of(step.high)
+    return value
+
+
+@forward.register
+def _(step: Leaky, value: Surd, channel: int) -> Surd:
+    return value if value.sign() >= 0 else value.times(step.slope)

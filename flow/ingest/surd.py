@@ -2,16 +2,19 @@
 
 Batch normalisation divides by a square root, so a decision point in front of it is no rational.
 Sums ``q_1 sqrt(r_1) + q_2 sqrt(r_2) + ...`` are closed under everything a chain does, and their
-floor and sign are decided in integers, never in floats.
+floor and sign are decided in integers, never in floats. No quotient of two radicands of one sum is
+the square of a rational; such roots are independent over the rationals, so that a sum with terms
+is not 0 and finitely many digits tell its sign.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isqrt
 
-_PRECISIONS = [1 << i for i in range(7, 15)]  # bits; past the last, sums are not told apart
+_FIRST_BITS = 128  # of the first attempt at a sign; doubled until it is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,18 @@ class Surd:
     @classmethod
     def of(cls, value: Fraction | int) -> Surd:
         """A rational number."""
-        return cls(_tidy({Fraction(1): Fraction(value)}))
+        return cls(_tidy([(Fraction(1), Fraction(value))]))
 
     @classmethod
     def root(cls, radicand: Fraction) -> Surd:
         """The square root of a rational of at least 0, exact where it is rational."""
         if radicand < 0:
             raise ValueError(f"the square root of {radicand} is not real")
-        top, bottom = isqrt(radicand.numerator), isqrt(radicand.denominator)
-        if top * top == radicand.numerator and bottom * bottom == radicand.denominator:
-            return cls.of(Fraction(top, bottom))
-        return cls(((radicand, Fraction(1)),))
+        rational = _rational_root(radicand)
+        return cls(((radicand, Fraction(1)),)) if rational is None else cls.of(rational)
 
     def __add__(self, other: Surd) -> Surd:
-        total = dict(self.terms)
-        for radicand, coefficient in other.terms:
-            total[radicand] = total.get(radicand, Fraction(0)) + coefficient
-        return Surd(_tidy(total))
+        return Surd(_tidy([*self.terms, *other.terms]))
 
     def __neg__(self) -> Surd:
         return self.times(Fraction(-1))
@@ -53,7 +51,7 @@ class Surd:
 
     def times(self, factor: Fraction) -> Surd:
         """The product with a rational."""
-        return Surd(_tidy({radicand: c * factor for radicand, c in self.terms}))
+        return Surd(_tidy((radicand, c * factor) for radicand, c in self.terms))
 
     def times_root(self, radicand: Fraction) -> Surd:
         """The product with the square root of a rational."""
@@ -63,11 +61,7 @@ class Surd:
         return total
 
     def sign(self) -> int:
-        """-1, 0 or +1, exactly.
-
-        Raises:
-            ArithmeticError: a sum of three or more different roots is too close to 0 to tell.
-        """
+        """-1, 0 or +1, exactly: two terms by squaring, more by as many digits as it takes."""
         if len(self.terms) <= 1:
             return _sign(self.terms[0][1]) if self.terms else 0
         if len(self.terms) == 2:
@@ -76,11 +70,12 @@ class Surd:
             if first == second:
                 return first
             return first * _sign(q1 * q1 * r1 - q2 * q2 * r2)
-        for bits in _PRECISIONS:
+        bits = _FIRST_BITS
+        while True:
             low, high = self._enclose(bits)
             if low > 0 or high < 0:
                 return 1 if low > 0 else -1
-        raise ArithmeticError("a sum of three or more square roots is too close to 0 to tell")
+            bits *= 2
 
     def floor(self) -> int:
         """The largest integer not above."""
@@ -113,8 +108,24 @@ class Surd:
         return low, high
 
 
-def _tidy(terms: dict[Fraction, Fraction]) -> tuple[tuple[Fraction, Fraction], ...]:
-    return tuple(sorted((r, c) for r, c in terms.items() if c))
+def _tidy(terms: Iterable[tuple[Fraction, Fraction]]) -> tuple[tuple[Fraction, Fraction], ...]:
+    """The terms with those joined whose roots are rational multiples of each other."""
+    total: dict[Fraction, Fraction] = {}
+    for radicand, coefficient in terms:
+        for known in total:
+            ratio = Fraction(1) if known == radicand else _rational_root(radicand / known)
+            if ratio is not None:
+                total[known] += coefficient * ratio
+                break
+        else:
+            total[radicand] = coefficient
+    return tuple(sorted((r, c) for r, c in total.items() if c))
+
+
+def _rational_root(value: Fraction) -> Fraction | None:
+    top, bottom = isqrt(value.numerator), isqrt(value.denominator)
+    whole = top * top == value.numerator and bottom * bottom == value.denominator
+    return Fraction(top, bottom) if whole else None
 
 
 def _sign(value: Fraction) -> int:

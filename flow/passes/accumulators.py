@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from flow.ir import IntType
+from flow.ir import Array, IntType
 from flow.ops import MatVec
 
 
@@ -20,9 +20,7 @@ class Policy(StrEnum):
 
 def trained_range(op: MatVec, x: IntType) -> tuple[int, int]:
     """The smallest and largest sum any row reaches with its weights, inputs spanning ``x``."""
-    positive = np.maximum(op.read, 0).sum(axis=1).tolist()
-    negative = np.minimum(op.read, 0).sum(axis=1).tolist()
-    rows = list(zip(positive, negative, strict=True))
+    rows = list(zip(_sums(np.maximum(op.read, 0)), _sums(np.minimum(op.read, 0)), strict=True))
     low = min(p * x.lo + n * x.hi for p, n in rows)
     high = max(p * x.hi + n * x.lo for p, n in rows)
     return _counted(op, low, high)
@@ -50,6 +48,18 @@ def register_range(op: MatVec, x: IntType) -> tuple[int, int]:
     if kind.code_lo <= low and high <= kind.code_hi:
         return low, high
     return kind.code_lo, kind.code_hi
+
+
+def never_wraps(op: MatVec, x: IntType) -> bool:
+    """Whether every sum of the weights as trained fits the accumulator as it is."""
+    low, high = trained_range(op, x)
+    return op.accumulator.code_lo <= low and high <= op.accumulator.code_hi
+
+
+def _sums(weights: Array) -> list[int]:
+    """Row sums as Python integers: halves of the bits are summed apart, so none overflows."""
+    high, low = (weights >> 32).sum(axis=1).tolist(), (weights & 0xFFFFFFFF).sum(axis=1).tolist()
+    return [(h << 32) + w for h, w in zip(high, low, strict=True)]
 
 
 def _counted(op: MatVec, low: int, high: int) -> tuple[int, int]:

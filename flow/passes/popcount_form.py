@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flow.ir import Affine, Graph, IntType, Node
-from flow.ops import MatVec, Threshold
+from flow.ops import ArgMax, MatVec, Threshold
 from flow.passes.narrow_thresholds import narrow_thresholds
 
 
@@ -14,7 +14,7 @@ def popcount_form(graph: Graph) -> Graph:
 
     ``dot >= T`` is ``count >= ceil((T + columns) / 2)``, exactly, for odd and even sums. Argmax
     over counts of equally many columns decides as over the products. A product that anything else
-    reads, or whose register is too narrow for every product, stays as it is.
+    reads, that is the graph's output, or whose register is too narrow for every product, stays.
     """
     edges = graph.edges()
     readers: dict[str, list[Node]] = {}
@@ -26,7 +26,9 @@ def popcount_form(graph: Graph) -> Graph:
     for node in graph.nodes:
         op = node.op
         if isinstance(op, MatVec) and _can_count(op, edges[node.inputs[0]].type):
-            if all(type(r.op).__name__ in ("Threshold", "ArgMax") for r in readers[node.output]):
+            users = [reader.op for reader in readers.get(node.output, [])]
+            inside = node.output != graph.output
+            if inside and all(isinstance(user, Threshold | ArgMax) for user in users):
                 columns[node.output] = op.weights.shape[1]
                 count = IntType.holding(0, op.weights.shape[1])
                 node = replace(node, op=replace(op, popcount=True, accumulator=count))

@@ -10,26 +10,33 @@ from flow.ingest.state import State, Tensor, fractions
 from flow.ingest.steps import Clip, Leaky
 
 
-@reads("Relu")
+@reads("Relu", inputs=1)
 def relu(state: State, node: SourceNode) -> Tensor:
     """``max(x, 0)``."""
     return state.real(node).then(Clip(Fraction(0), None))
 
 
-@reads("Clip")
+@reads("Clip", inputs=1)
 def clip(state: State, node: SourceNode) -> Tensor:
-    """HardTanh and ReLU6: limits as constants, either may be absent."""
+    """HardTanh and ReLU6: constant limits, either may be absent; attributes before opset 11."""
     limits = []
-    for place in (1, 2):
-        name = node.inputs[place] if len(node.inputs) > place else ""
-        limits.append(fractions(state.constant(node, place))[0] if name else None)
+    for place, attribute in ((1, "min"), (2, "max")):
+        limit = None
+        if len(node.inputs) > place and node.inputs[place]:
+            values = state.constant(node, place)
+            if values.size != 1:
+                raise node.refuse(f"limits of shape {values.shape}; use one value")
+            limit = fractions(values)[0]
+        elif attribute in node.attributes:
+            limit = node.number(attribute, 0.0)
+        limits.append(limit)
     return state.real(node).then(Clip(limits[0], limits[1]))
 
 
-@reads("LeakyRelu")
+@reads("LeakyRelu", inputs=1)
 def leaky_relu(state: State, node: SourceNode) -> Tensor:
     """``alpha * x`` below 0; monotone only for an alpha of at least 0."""
-    slope = Fraction(float(node.attributes.get("alpha", 0.01)))
+    slope = node.number("alpha", 0.01)
     if slope < 0:
         raise node.refuse(f"alpha {float(slope)} is negative, so the step is not monotone")
     return state.real(node).then(Leaky(slope))

@@ -5,46 +5,45 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import SourceNode
-from flow.ingest.state import Real, State, Tensor, Weights, fractions
+from flow.ingest.state import Real, State, Tensor, Weights
 from flow.ingest.steps import Affine, at
 from flow.ir import Array, IntType
 from flow.ops import MatVec
 from flow.passes.accumulators import accumulator_type
 
 
-@reads("MatMul")
+@reads("MatMul", inputs=2)
 def matmul(state: State, node: SourceNode) -> Tensor:
     """Data times weights of shape (columns, rows)."""
     return _product(state, node, transposed=False)
 
 
-@reads("Gemm")
+@reads("Gemm", inputs=2)
 def gemm(state: State, node: SourceNode) -> Tensor:
     """``alpha * A @ B + beta * C`` with the data as A."""
-    if node.attributes.get("transA", 0):
+    if node.integer("transA", 0):
         raise node.refuse("a transposed data input has no stream order; export with transA=0")
-    product = _product(state, node, transposed=bool(node.attributes.get("transB", 0)))
-    alpha = Fraction(float(node.attributes.get("alpha", 1.0)))
-    beta = Fraction(float(node.attributes.get("beta", 1.0)))
+    product = _product(state, node, transposed=bool(node.integer("transB", 0)))
+    alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     if len(node.inputs) < 3 or not node.inputs[2]:
         return product if alpha == 1 else product.then(Affine((alpha,)))
-    bias = tuple(beta * b for b in fractions(state.constant(node, 2)))
+    bias = tuple(beta * b for b in state.per_channel(node, 2, product))
     return product.then(Affine((alpha,), bias))
 
 
-@reads("Transpose")
+@reads("Transpose", inputs=1)
 def transpose(state: State, node: SourceNode) -> Tensor:
-    """Of weights only: their two axes change places."""
+    """Of weights only, quantized or not yet: their two axes change places."""
     tensor = state.tensors[node.inputs[0]]
     order = list(node.attributes.get("perm", [1, 0]))
-    if not isinstance(tensor, Weights) or order != [1, 0]:
+    axes = tensor.codes if isinstance(tensor, Weights) else tensor
+    if isinstance(axes, Real) or axes.ndim != 2 or order != [1, 0]:
         raise node.refuse("only two-dimensional weights can be transposed so far")
-    scale = tensor.scale.T if tensor.scale.ndim == 2 else tensor.scale
-    return replace(tensor, codes=tensor.codes.T, scale=scale)
+    if not isinstance(tensor, Weights):
+        return axes.T
+    return replace(tensor, codes=tensor.codes.T, scale=tensor.scale.T)
 
 
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
@@ -63,6 +62,9 @@ def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     scale, offset = set(affine.scale), set(affine.offset)
     if len(scale) > 1 or len(offset) > 1:
         raise node.refuse("its input has a scale per channel; use one scale for the tensor")
+    producer = next((n.op for n in state.nodes if n.output == real.edge), None)
+    if isinstance(producer, MatVec):
+        raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
     codes = weights.codes if transposed else weights.codes.T
     rows = _row_scales(node, weights, codes.shape[0], transposed=transposed)
     wide = MatVec(codes, weights.type, IntType(63, True), decode=state.decode)
@@ -89,10 +91,8 @@ def _row_scales(
     scale = weights.scale
     if scale.size == 1:
         return (scale.item(),)
-    axes = scale.shape if scale.ndim == 2 else (1,) * (2 - scale.ndim) + scale.shape
-    row_axis = 0 if transposed else 1
-    if axes[row_axis] != rows or axes[1 - row_axis] != 1:
+    if scale.shape != ((rows, 1) if transposed else (1, rows)):
         raise node.refuse(
             f"weight scales of shape {scale.shape}; use one per output channel or one in all"
         )
-    return tuple(np.asarray(scale).ravel())
+    return tuple(scale.ravel())

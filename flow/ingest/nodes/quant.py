@@ -6,31 +6,34 @@ from fractions import Fraction
 
 import numpy as np
 
-from flow.ingest.decision import Decision
+from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.invert import invert
 from flow.ingest.nodes.registry import reads
-from flow.ingest.quantizer import Quantizer, Rounding, round_exactly
+from flow.ingest.quantizer import Quantizer, Rounding, weight_codes
 from flow.ingest.reader import Constant, SourceNode
-from flow.ingest.state import Real, State, Tensor, Weights, fractions
+from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
 from flow.ingest.steps import Affine, at
-from flow.ir import Edge
+from flow.ir import Edge, IntType
 from flow.ops import MatVec, Threshold
 from flow.passes.accumulators import register_range
 
-_MOST_LEVELS = 1 << 10
+_MOST_BITS = 32  # of a weight or an input
+_MOST_LEVELS = 1 << 10  # of an activation: each is a threshold per channel
 
 
-@reads("Quant", "IntQuant")
+@reads("Quant", "IntQuant", inputs=4)
 def quant(state: State, node: SourceNode) -> Tensor:
     """A uniform quantizer with scale, zero point and bit width."""
     bits = state.constant(node, 3)
-    if bits.size != 1 or float(bits.item()) != int(bits.item()) or int(bits.item()) < 1:
-        raise node.refuse(f"bit width {bits.tolist()} is no positive integer")
-    size, signed = int(bits.item()), bool(node.attributes.get("signed", 1))
-    narrow = bool(node.attributes.get("narrow", 1))
+    if bits.size != 1 or bits.item() not in range(1, _MOST_BITS + 1):
+        raise node.refuse(f"bit width {bits.tolist()} is no integer from 1 to {_MOST_BITS}")
+    size, signed = int(bits.item()), bool(node.integer("signed"))
+    narrow = bool(node.integer("narrow"))
     if signed and size == 1:
+        if state.constant(node, 2).any():
+            raise node.refuse("one signed bit with a zero point; use a zero point of 0")
         return _apply(state, node, bipolar=True, low=0, high=1, rounding=Rounding.HALF_EVEN)
-    text = str(node.attributes.get("rounding_mode", "ROUND")).upper()
+    text = node.text("rounding_mode", "ROUND").upper()
     try:
         rounding = Rounding("HALF_EVEN" if text == "ROUND" else text)
     except ValueError:
@@ -41,7 +44,7 @@ def quant(state: State, node: SourceNode) -> Tensor:
     return _apply(state, node, bipolar=False, low=low, high=high, rounding=rounding)
 
 
-@reads("BipolarQuant")
+@reads("BipolarQuant", inputs=2)
 def bipolar_quant(state: State, node: SourceNode) -> Tensor:
     """The sign, times a scale."""
     return _apply(state, node, bipolar=True, low=0, high=1, rounding=Rounding.HALF_EVEN)
@@ -52,37 +55,56 @@ def _apply(
 ) -> Tensor:
     scale = state.constant(node, 1)
     zero = np.zeros(()) if bipolar else state.constant(node, 2)
-    if (np.asarray(scale, dtype=float) <= 0).any():
+    if not (scale > 0).all():
         raise node.refuse("a scale of 0 or below; train again or clip the scale")
-    quantizer = Quantizer(fractions(scale), fractions(zero), low, high, rounding, bipolar)
     tensor = state.tensors[node.inputs[0]]
     if isinstance(tensor, Weights):
         raise node.refuse("a constant that is quantized twice")
     if isinstance(tensor, Real):
+        scales = state.per_channel(node, 1, tensor)
+        zeros = (Fraction(0),) if bipolar else state.per_channel(node, 2, tensor)
+        quantizer = Quantizer(scales, zeros, low, high, rounding, bipolar)
         return _activation(state, node, tensor, quantizer)
-    return _weights(tensor, scale, zero, quantizer)
+    quantizer = Quantizer(fractions(scale), fractions(zero), low, high, rounding, bipolar)
+    return _weights(state, node, tensor, scale, zero, quantizer)
 
 
-def _weights(values: Constant, scale: Constant, zero: Constant, q: Quantizer) -> Weights:
-    """Codes by exact division; float64 decides all but those within its error of a tie."""
-    if q.bipolar:
-        codes = np.where(values >= 0, 1, -1).astype(np.int64)
-        return Weights(codes, _exact(scale), q.type)
-    ratio = values.astype(np.float64) / scale.astype(np.float64) + zero.astype(np.float64)
-    codes = np.clip(np.rint(ratio), q.low, q.high).astype(np.int64)
-    exact = q.rounding is not Rounding.HALF_EVEN
-    near = np.ones(ratio.shape, bool) if exact else np.abs(np.abs(ratio % 1) - 0.5) < 1e-6
-    spread_scale, spread_zero = (np.broadcast_to(a, values.shape) for a in (scale, zero))
-    for place in zip(*np.nonzero(near), strict=True):
-        value = Fraction(float(values[place])) / Fraction(float(spread_scale[place]))
-        code = round_exactly(value + Fraction(float(spread_zero[place])), q.rounding)
-        codes[place] = min(max(code, q.low), q.high)
+def _weights(
+    state: State,
+    node: SourceNode,
+    values: Constant,
+    scale: Constant,
+    zero: Constant,
+    q: Quantizer,
+) -> Weights:
+    scale, zero = _spread(node, scale, values), _spread(node, zero, values)
+    if (zero != np.rint(zero)).any():
+        raise node.refuse("a zero point that is no integer; weights need a whole one")
+    codes = weight_codes(values, scale, zero, q)
+    state.weights.append(WeightDecision(node.outputs[0], values, codes, scale, zero, q))
     if not zero.any():
-        return Weights(codes, _exact(scale), q.type)
-    shifted = codes - np.rint(zero).astype(np.int64)
-    low, high = int(shifted.min()), int(shifted.max())
-    kind = type(q.type).holding(min(low, q.low), max(high, q.high))
-    return Weights(shifted, _exact(scale), kind)
+        return Weights(codes, exact(scale), q.type)
+    codes = codes - zero.astype(np.int64)
+    kind = IntType.holding(
+        min(int(codes.min()), q.low - int(zero.max())),
+        max(int(codes.max()), q.high - int(zero.min())),
+    )
+    return Weights(codes, exact(scale), kind)
+
+
+def _spread(node: SourceNode, constant: Constant, values: Constant) -> Constant:
+    """One number, or as many axes as ``values`` with each 1 or whole."""
+    if constant.size == 1:
+        return constant.reshape((1,) * values.ndim)
+    axes = (1,) * (values.ndim - constant.ndim) + constant.shape
+    if len(axes) != values.ndim or any(
+        a not in (1, n) for a, n in zip(axes, values.shape, strict=True)
+    ):
+        raise node.refuse(
+            f"a scale or zero point of shape {constant.shape} for weights of shape {values.shape}; "
+            "use one per output channel or one in all"
+        )
+    return constant.reshape(axes)
 
 
 def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
@@ -90,26 +112,25 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     if state.is_input(real):
         if real.steps:
             raise node.refuse("the input is scaled before it is quantized; state its integer type")
+        if len(set(q.scale)) > 1 or len(set(q.zero_point)) > 1:
+            raise node.refuse("the input has a scale per channel; use one scale for the tensor")
         state.input_edge = Edge(state.source.input_shape, q.type)
         state.input_affine = after
         state.edges[real.edge] = state.input_edge
-        return Real(real.edge, (after,))
+        real = Real(real.edge, (after,))
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
+        state.decisions.append(Decision(real.edge, real.edge, node.outputs[0], real.steps, q))
         return Real(real.edge, (after,))
     if q.steps > _MOST_LEVELS:
-        raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 8 bits")
-    channels = edge.shape[-1]
+        raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
     low, high = _span(state, real.edge)
-    try:
-        thresholds, sign = invert(real.steps, q, channels=channels, low=low, high=high)
-    except ArithmeticError as error:
-        raise node.refuse(f"{error}; fold one BatchNormalization into the other") from None
-    kind = type(edge.type).holding(low, high + 1)
+    thresholds, sign = invert(real.steps, q, channels=edge.shape[-1], low=low, high=high)
+    kind = IntType.holding(low, high + 1)
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
-    state.decisions.append(Decision(real.edge, output, real.steps, q))
+    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q))
     return Real(output, (after,))
 
 
@@ -145,10 +166,3 @@ def _span(state: State, edge: str) -> tuple[int, int]:
             return register_range(node.op, state.edges[node.inputs[0]].type)
     kind = state.edges[edge].type
     return kind.code_lo, kind.code_hi
-
-
-def _exact(values: Constant) -> Constant:
-    exact = np.empty(values.shape, dtype=object)
-    for place, value in np.ndenumerate(values):
-        exact[place] = Fraction(float(value))
-    return exact

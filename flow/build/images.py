@@ -1,0 +1,130 @@
+"""Memory images for ``$readmemh``, from one layout rule that the fault-site table shares.
+
+The rule says, for each bit of each word, which bit of which stored element lies there. Images read
+the elements through it, and fault sites are its rows: the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.ir import Array, Graph, Op
+from flow.ops import ArgMax, MatVec, Threshold
+from flow.schedule import Folding, layers
+
+PADDING = -1  # in MemoryLayout.parameter: no element lies in this bit
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MemoryLayout:
+    """Where every stored bit of one memory lies; the arrays have shape (words, bits per word)."""
+
+    name: str  # "<node>.<memory>"
+    node: str
+    parameters: tuple[str, ...]  # of the node's op
+    shapes: tuple[tuple[int, ...], ...]  # of each parameter
+    parameter: NDArray[np.int8]  # index into parameters, or PADDING
+    element: NDArray[np.int32]  # row-major index into that parameter
+    bit: NDArray[np.int8]  # of the element's code
+
+    @property
+    def words(self) -> int:
+        """Words of the memory."""
+        return int(self.parameter.shape[0])
+
+    @property
+    def bits(self) -> int:
+        """Bits of one word."""
+        return int(self.parameter.shape[1])
+
+
+@singledispatch
+def memory_layouts(op: Op, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
+    """The memories of one unit."""
+    raise TypeError(f"no memory layout for {type(op).__name__}; register one in {__name__}")
+
+
+@memory_layouts.register
+def _(op: MatVec, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
+    """Word ``rowfold * (columns/simd) + colfold``; lane (p, s) at bit ``(p*simd + s) * bits``."""
+    rows, columns = op.weights.shape
+    pe, simd, bits = folding.pe, folding.simd, op.weight_type.bits
+    element = np.arange(rows * columns, dtype=np.int32)
+    element = element.reshape(rows // pe, pe, columns // simd, simd).transpose(0, 2, 1, 3)
+    element = np.repeat(element.reshape(-1, pe * simd), bits, axis=1)
+    bit = np.broadcast_to(np.tile(np.arange(bits, dtype=np.int8), pe * simd), element.shape)
+    parameter = np.zeros(element.shape, dtype=np.int8)
+    shapes = (op.weights.shape,)
+    name = f"{node}.weights"
+    return (MemoryLayout(name, node, ("weights",), shapes, parameter, element, bit),)
+
+
+@memory_layouts.register
+def _(op: Threshold, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
+    """Word ``channel / lanes``; in a lane step ``s`` at bit ``s * bits``, the sign bit on top."""
+    channels, steps = op.thresholds.shape
+    bits, signs = op.threshold_type.bits, int(op.signs_stored)
+    channel = np.arange(channels, dtype=np.int32)[:, None]
+    step = np.repeat(np.arange(steps, dtype=np.int32), bits)
+    element = np.concatenate([channel * steps + step, *([channel] * signs)], axis=1)
+    bit = np.concatenate([np.tile(np.arange(bits), steps), np.zeros(signs)]).astype(np.int8)
+    kind = np.concatenate([np.zeros(steps * bits), np.ones(signs)]).astype(np.int8)
+    names = ("thresholds", "sign")[: 1 + signs]
+    shapes = (op.thresholds.shape, op.sign.shape)[: 1 + signs]
+    name, words = f"{node}.thresholds", channels // folding.pe
+    bit, kind = (np.broadcast_to(a, element.shape).reshape(words, -1) for a in (bit, kind))
+    return (MemoryLayout(name, node, names, shapes, kind, element.reshape(words, -1), bit),)
+
+
+@memory_layouts.register
+def _(op: ArgMax, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
+    """Stores nothing."""
+    return ()
+
+
+def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryLayout, ...]:
+    """Every memory in stream order, which is also the order of the configuration bus."""
+    return tuple(
+        layout
+        for layer in layers(graph)
+        for node in (layer.matvec, layer.after)
+        for layout in memory_layouts(node.op, folding[layer.matvec.name], node=node.name)
+    )
+
+
+def image_bits(op: Op, layout: MemoryLayout) -> NDArray[np.uint8]:
+    """The stored bits, shape (words, bits); padding is 0."""
+    bits = np.zeros(layout.parameter.shape, dtype=np.uint8)
+    for index, name in enumerate(layout.parameters):
+        codes = op.stored[name].encode(getattr(op, name)).ravel()
+        here = layout.parameter == index
+        bits[here] = (codes[layout.element[here]] >> layout.bit[here]) & 1
+    return bits
+
+
+def image_text(bits: NDArray[np.uint8]) -> str:
+    """``$readmemh`` text, one word a line, from bits of shape (words, bits), bit 0 first."""
+    digits = -(-bits.shape[1] // 4)
+    packed = np.packbits(bits, axis=1, bitorder="little")[:, ::-1]
+    return "".join(f"{word.tobytes().hex()[-digits:]}\n" for word in packed)
+
+
+def read_image(text: str) -> list[int]:
+    """The words of ``$readmemh`` text written by :func:`image_text`."""
+    return [int(line, 16) for line in text.split()]
+
+
+def pack(lanes: Iterable[int], bits: int) -> int:
+    """Place ``lanes`` side by side, lane 0 in the low bits, two's complement."""
+    return sum((int(v) & ((1 << bits) - 1)) << (i * bits) for i, v in enumerate(lanes))
+
+
+def code_bits(codes: Array, bits: int) -> NDArray[np.uint8]:
+    """Codes of shape (words, lanes) as word bits of shape (words, lanes * bits), lane 0 first."""
+    spread = (codes[..., None] >> np.arange(bits)) & 1
+    return spread.astype(np.uint8).reshape(codes.shape[0], -1)

@@ -1,0 +1,157 @@
+"""The fault-site table: every stored bit of a build, and which ``Fault`` it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from flow.build.images import PADDING, MemoryLayout, graph_layouts
+from flow.ir import Fault, Graph
+from flow.schedule import Plan
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FaultSite:
+    """Bit ``bit`` of word ``word`` of ``memory``; ``fault`` is None for padding (masked always)."""
+
+    memory: str
+    word: int
+    bit: int
+    fault: Fault | None
+
+
+@dataclass(frozen=True, eq=False)
+class SiteTable:
+    """All memories of a build, addressed both ways: memory, word, bit <-> ``Fault``."""
+
+    layouts: tuple[MemoryLayout, ...]
+
+    def __len__(self) -> int:
+        """Bits that store something."""
+        return sum(int((layout.parameter != PADDING).sum()) for layout in self.layouts)
+
+    @property
+    def padding(self) -> int:
+        """Bits of partly used words, counted apart."""
+        return sum(layout.parameter.size for layout in self.layouts) - len(self)
+
+    def __iter__(self) -> Iterator[FaultSite]:
+        """Every bit, padding included, by memory, word and bit."""
+        for layout in self.layouts:
+            for word in range(layout.words):
+                for bit in range(layout.bits):
+                    yield self.at(layout.name, word, bit)
+
+    def at(self, memory: str, word: int, bit: int) -> FaultSite:
+        """The site at an address.
+
+        Raises:
+            KeyError: no such memory.
+            IndexError: no such word or bit.
+        """
+        layout = self._by_memory[memory]
+        if not (0 <= word < layout.words and 0 <= bit < layout.bits):
+            raise IndexError(f"{memory} has {layout.words} words of {layout.bits} bits")
+        which = int(layout.parameter[word, bit])
+        if which == PADDING:
+            return FaultSite(memory, word, bit, None)
+        place = np.unravel_index(int(layout.element[word, bit]), layout.shapes[which])
+        index = tuple(int(i) for i in place)
+        fault = Fault(layout.node, layout.parameters[which], index, int(layout.bit[word, bit]))
+        return FaultSite(memory, word, bit, fault)
+
+    def site(self, fault: Fault) -> FaultSite:
+        """Where ``fault`` lies; the kind of fault does not matter.
+
+        Raises:
+            KeyError: the build stores no such bit.
+        """
+        found = self._places.get((fault.node, fault.parameter))
+        if found is not None:
+            layout, shape, place = found
+            width = place.size // int(np.prod(shape))
+            inside = len(fault.index) == len(shape) and all(
+                0 <= i < n for i, n in zip(fault.index, shape, strict=True)
+            )
+            if inside and 0 <= fault.bit < width:
+                element = int(np.ravel_multi_index(fault.index, shape))
+                word, bit = divmod(int(place[element * width + fault.bit]), layout.bits)
+                return FaultSite(layout.name, word, bit, fault)
+        raise KeyError(f"{fault}: this build stores no such bit")
+
+    def table(self) -> pa.Table:
+        """The table by columns; node, parameter, index and bit are null where a bit is padding.
+
+        ``index0`` and ``index1`` are the element's index (``index1`` null for one-dimensional
+        parameters), ``code_bit`` the bit of its code.
+        """
+        return pa.concat_tables([_columns(layout) for layout in self.layouts])
+
+    def digest(self) -> str:
+        """SHA-256 over the layout of every memory, independent of any file format."""
+        total = hashlib.sha256()
+        for layout in self.layouts:
+            heading = (layout.name, layout.node, layout.parameters, layout.shapes)
+            total.update(repr((heading, layout.words, layout.bits)).encode())
+            for array in (layout.parameter, layout.element, layout.bit):
+                total.update(np.ascontiguousarray(array, dtype="<i4").tobytes())
+        return total.hexdigest()
+
+    @cached_property
+    def _by_memory(self) -> Mapping[str, MemoryLayout]:
+        return {layout.name: layout for layout in self.layouts}
+
+    @cached_property
+    def _places(
+        self,
+    ) -> Mapping[tuple[str, str], tuple[MemoryLayout, tuple[int, ...], NDArray[np.int64]]]:
+        """By node and parameter: the flat address of each element bit, element by element."""
+        places = {}
+        for layout in self.layouts:
+            for which, parameter in enumerate(layout.parameters):
+                here = np.flatnonzero(layout.parameter.ravel() == which)
+                order = np.lexsort((layout.bit.ravel()[here], layout.element.ravel()[here]))
+                places[layout.node, parameter] = (layout, layout.shapes[which], here[order])
+        return places
+
+
+def site_table(graph: Graph, plan: Plan) -> SiteTable:
+    """The fault-site table of the build of ``graph`` by ``plan``."""
+    return SiteTable(graph_layouts(graph, plan.folding))
+
+
+def _columns(layout: MemoryLayout) -> pa.Table:
+    word, bit = np.indices(layout.parameter.shape).reshape(2, -1)
+    which, element = layout.parameter.ravel(), layout.element.ravel()
+    padding = which == PADDING
+    index0, index1 = np.zeros_like(element), np.zeros_like(element)
+    flat = padding.copy()
+    for number, shape in enumerate(layout.shapes):
+        here = which == number
+        first, *rest = np.unravel_index(element[here], shape)
+        index0[here] = first
+        if rest:
+            index1[here] = rest[0]
+        else:
+            flat |= here
+    names = pa.array(layout.parameters)
+    return pa.table(
+        {
+            "memory": pa.array([layout.name]).take(pa.array(np.zeros(word.size, np.int32))),
+            "word": pa.array(word.astype(np.int32)),
+            "bit": pa.array(bit.astype(np.int32)),
+            "node": pa.array([layout.node]).take(
+                pa.array(np.zeros(word.size, np.int32), mask=padding)
+            ),
+            "parameter": names.take(pa.array(which.astype(np.int32), mask=padding)),
+            "index0": pa.array(index0, mask=padding),
+            "index1": pa.array(index1, mask=flat),
+            "code_bit": pa.array(layout.bit.ravel(), mask=padding),
+        }
+    )

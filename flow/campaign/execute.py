@@ -1,0 +1,139 @@
+"""One work unit: a few faults on all images in every engine, compared pair by pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.build import Build, site_table
+from flow.campaign.model import evaluate_faults, reference
+from flow.campaign.outcome import Answers
+from flow.campaign.prepare import Campaign
+from flow.campaign.recipe import Engine
+from flow.campaign.reproducer import Answer, Claim, Reproducer
+from flow.campaign.shards import Unit, UnitResult, logits_digest, unit_table
+from flow.graphfile import digest
+from flow.ir import Array, Fault
+
+
+def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Reproducer:
+    """Run ``unit`` in all engines of the campaign; a pair on which a claim fails is the answer.
+
+    Claims: every engine gives identical logits and class, with and without the fault; the class
+    changes on exactly the pairs that the single-flip analysis predicts, so never on a certified
+    image.
+    """
+    faults = campaign.faults.faults[unit.first : unit.last]
+    seconds: dict[str, float] = {}
+    start = perf_counter()
+    clean = reference(campaign.graph, campaign.x)
+    faulty = evaluate_faults(campaign.graph, campaign.x, faults)
+    seconds[Engine.MODEL] = perf_counter() - start
+    if Engine.RTL in campaign.recipe.engines:
+        assert campaign.build is not None, "the recipe demands a build for RTL"
+        start = perf_counter()
+        rtl = run_rtl(campaign.build, campaign.x, faults, cache=cache)
+        seconds[Engine.RTL] = perf_counter() - start
+        model = Answers(
+            np.concatenate([clean.logits[None], faulty.logits]),
+            np.concatenate([clean.classes[None], faulty.classes]),
+        )
+        wrong = (model.classes != rtl.classes) | (model.logits != rtl.logits).any(axis=-1)
+        if wrong.any():
+            return _disagreement(campaign, unit, wrong, model=model, rtl=rtl)
+    broken = _broken_prediction(campaign, unit, clean=clean, faulty=faulty)
+    if broken is not None:
+        return broken
+    table = unit_table(unit, campaign.images, campaign.labels, clean=clean, faulty=faulty)
+    return UnitResult(unit, table, logits_digest(faulty.logits), seconds)
+
+
+def run_rtl(build: Build, x: Array, faults: tuple[Fault, ...], *, cache: Path) -> Answers:
+    """The RTL of ``build`` without a fault, then with each fault alone: (1 + faults, images, ...).
+
+    A result that never came has class and logits -1.
+    """
+    from sim.accelerator import simulate_faults  # a campaign in the model needs no simulator
+
+    table = site_table(build.graph(), build.plan())
+    groups = [[], *([table.site(fault)] for fault in faults)]
+    found = simulate_faults(build.directory, x, groups, cache=cache)
+    return Answers(found.logits, found.classes)
+
+
+def _disagreement(
+    campaign: Campaign, unit: Unit, wrong: NDArray[np.bool_], *, model: Answers, rtl: Answers
+) -> Reproducer:
+    """The first pair that differs; row 0 has no fault, so a wrong clean run comes first."""
+    row, image = map(int, np.argwhere(wrong)[0])
+    return _reproducer(
+        campaign,
+        None if row == 0 else campaign.faults.faults[unit.first + row - 1],
+        image,
+        claim=Claim.ENGINES_AGREE,
+        statement="model and RTL do not agree",
+        answers={
+            Engine.MODEL: _answer(model, row, image),
+            Engine.RTL: _answer(rtl, row, image),
+        },
+    )
+
+
+def _broken_prediction(
+    campaign: Campaign, unit: Unit, *, clean: Answers, faulty: Answers
+) -> Reproducer | None:
+    if campaign.prediction is None:
+        return None
+    changed = faulty.classes != clean.classes
+    broken = changed & campaign.prediction.certified
+    statement = "a certified image changes its class"
+    if not broken.any():
+        broken = changed != campaign.prediction.critical[unit.first : unit.last]
+        statement = "the single-flip analysis predicts the other outcome"
+    if not broken.any():
+        return None
+    row, image = map(int, np.argwhere(broken)[0])
+    return _reproducer(
+        campaign,
+        campaign.faults.faults[unit.first + row],
+        image,
+        claim=Claim.CERTIFICATE_HOLDS,
+        statement=statement,
+        answers={
+            "clean": Answer(tuple(clean.logits[image].tolist()), int(clean.classes[image])),
+            Engine.MODEL: _answer(faulty, row, image),
+        },
+    )
+
+
+def _reproducer(
+    campaign: Campaign,
+    fault: Fault | None,
+    image: int,
+    *,
+    claim: Claim,
+    statement: str,
+    answers: Mapping[str, Answer],
+) -> Reproducer:
+    recipe, build = campaign.recipe, campaign.build
+    return Reproducer(
+        claim=claim,
+        statement=statement,
+        graph_digest=digest(campaign.graph),
+        plan_digest=None if build is None else build.plan_digest,
+        graph=None if recipe.graph is None else str(recipe.graph),
+        build=None if recipe.build is None else str(recipe.build),
+        fault=fault,
+        image=tuple(campaign.x[image].ravel().tolist()),
+        position=int(campaign.images[image]),
+        label=int(campaign.labels[image]),
+        answers={str(name): answer for name, answer in answers.items()},
+    )
+
+
+def _answer(answers: Answers, row: int, image: int) -> Answer:
+    return Answer(tuple(answers.logits[row, image].tolist()), int(answers.classes[row, image]))

@@ -1,0 +1,193 @@
+"""Everything a campaign is fixed by, gathered and digested before the first fault is tried."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.build import Build, load_build
+from flow.campaign.faultlist import FaultList, load_faults
+from flow.campaign.recipe import Recipe
+from flow.campaign.sample import sample_faults
+from flow.campaign.shards import ROW_BYTES, Unit, units
+from flow.certify.flips import SingleFlips, single_flips
+from flow.errors import InputError
+from flow.graphfile import digest, load_graph
+from flow.ir import Array, Graph, Kind
+
+FORMAT = 1
+CAMPAIGN = "campaign.json"
+SHARD_BYTES = 4096  # of each shard's own description
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What the exact single-flip analysis says about a campaign's own faults and images."""
+
+    enumeration: str  # digest of the analysis
+    certified: NDArray[np.bool_]  # (images,): no single flip changes the class
+    critical: NDArray[np.bool_]  # (faults, images): this flip changes the class
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Campaign:
+    """The work of one campaign; any process can execute any of its units from this alone."""
+
+    recipe: Recipe
+    graph: Graph
+    build: Build | None
+    faults: FaultList
+    images: Array  # positions in the data set
+    x: Array  # the images themselves
+    labels: Array
+    prediction: Prediction | None
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The work, cut into shards."""
+        return units(len(self.faults), size=self.recipe.unit)
+
+    @property
+    def pairs(self) -> int:
+        """(fault, image) pairs, hence rows."""
+        return len(self.faults) * len(self.images)
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that can change a row of the results, by name; two runs with equal ones agree."""
+        build = self.build
+        files = None if build is None else _sha256(json.dumps(dict(sorted(build.files.items()))))
+        image_bytes = (np.ascontiguousarray(a, "<i8") for a in (self.images, self.x, self.labels))
+        return {
+            "graph": digest(self.graph),
+            "plan": None if build is None else build.plan_digest,
+            "fault sites": None if build is None else build.sites_digest,
+            "build files": files,
+            "fault list": self.faults.digest,
+            "images": _sha256(*image_bytes),
+            "certificate": None if self.prediction is None else self.prediction.enumeration,
+            "engines": list(map(str, self.recipe.engines)),
+            "unit": self.recipe.unit,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the identity."""
+        return _sha256(json.dumps([FORMAT, self.identity()]))
+
+    def estimate(self) -> Mapping[str, int]:
+        """What the results will take: rows, shards and at most so many bytes."""
+        shards = len(self.units)
+        most = self.pairs * ROW_BYTES + shards * SHARD_BYTES
+        return {"rows": self.pairs, "shards": shards, "bytes_at_most": most}
+
+
+def prepare(
+    recipe: Recipe, data: tuple[Array, Array], *, flips: SingleFlips | None = None
+) -> Campaign:
+    """Load the network, draw faults and images by the recipe's seed, and predict every pair.
+
+    Args:
+        data: images (n, *input shape) as integers of the input edge, and their labels (n,).
+        flips: an analysis of exactly the images drawn; made here where the recipe wants one.
+
+    Raises:
+        InputError: the recipe asks for more than the network or the data set has.
+    """
+    graph, build = _network(recipe)
+    for_faults, for_images = np.random.default_rng(recipe.seed).spawn(2)
+    if recipe.fault_list is not None:
+        faults = load_faults(recipe.fault_list, graph=graph)
+    else:
+        assert recipe.faults is not None, "the recipe has one of the two"
+        drawn = sample_faults(graph, recipe.faults, rng=for_faults, minimum=recipe.per_stratum)
+        faults = FaultList(digest(graph), drawn)
+    x, labels = data
+    if recipe.images > len(x):
+        raise InputError(f"images: {recipe.images} wanted, but {recipe.data!r} has {len(x)}")
+    images = np.sort(for_images.choice(len(x), recipe.images, replace=False))
+    x, labels = _fitting(graph, x[images], name=recipe.data), np.asarray(labels[images])
+    if flips is None and recipe.certify:
+        flips = single_flips(graph, x, y=labels)
+    prediction = None if flips is None else _predict(flips, faults)
+    return Campaign(recipe, graph, build, faults, images, x, labels, prediction)
+
+
+def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
+    if recipe.build is None:
+        assert recipe.graph is not None, "the recipe has one of the two"
+        return load_graph(recipe.graph), None
+    build = load_build(recipe.build)
+    return build.graph(), build
+
+
+def _fitting(graph: Graph, x: Array, *, name: str) -> Array:
+    edge = graph.input_edge
+    if x[0].size != edge.elements or x.dtype.kind not in "iu" or not edge.type.contains(x):
+        raise InputError(
+            f"data set {name!r}: its images do not fit the input {edge} of graph {graph.name!r}; "
+            "choose the data set the network was trained on"
+        )
+    return x.reshape(len(x), *edge.shape).astype(np.int64)
+
+
+def _predict(flips: SingleFlips, faults: FaultList) -> Prediction:
+    if flips.graph_digest != faults.graph_digest:
+        raise InputError("certificate: made for another graph than the campaign's; make it again")
+    if any(fault.kind is not Kind.FLIP for fault in faults.faults):
+        raise InputError("faults: only flips can be certified; set certify = false for this list")
+    positions = [flips.bits.position(fault) for fault in faults.faults]
+    critical = np.unpackbits(flips.critical[positions], axis=1, count=len(flips.correct))
+    return Prediction(flips.enumeration(), flips.certified, critical.astype(np.bool_))
+
+
+def describe(campaign: Campaign) -> dict[str, Any]:
+    """The file ``campaign.json``: identity, settings and the size estimate."""
+    recipe = campaign.recipe
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "graph": None if recipe.graph is None else str(recipe.graph),
+        "build": None if recipe.build is None else str(recipe.build),
+        "network": campaign.graph.name,
+        "data": recipe.data,
+        "images": len(campaign.images),
+        "faults": len(campaign.faults),
+        "seed": recipe.seed,
+        "per_stratum": recipe.per_stratum,
+        "estimate": campaign.estimate(),
+        "identity": campaign.identity(),
+        "digest": campaign.digest(),
+    }
+
+
+def read_description(directory: Path) -> dict[str, Any]:
+    """Read ``campaign.json`` of a campaign directory.
+
+    Raises:
+        InputError: the directory holds no campaign, or the file is damaged.
+    """
+    path = directory / CAMPAIGN
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; start with `bitproof campaign run`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); use another directory") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path}: not a campaign of format {FORMAT}; use another directory")
+    if record.get("digest") != _sha256(json.dumps([FORMAT, record.get("identity")])):
+        raise InputError(f"{path}: damaged (digest differs); use another directory")
+    return record
+
+
+def _sha256(*parts: str | NDArray[np.int64]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.encode() if isinstance(part, str) else part.tobytes())
+    return total.hexdigest()

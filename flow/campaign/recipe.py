@@ -1,0 +1,83 @@
+"""A campaign as a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from flow.errors import InputError
+
+
+class Engine(StrEnum):
+    """What computes a fault's effect; every engine must give the same integers."""
+
+    MODEL = "model"
+    RTL = "rtl"
+
+
+class Recipe(BaseModel):
+    """What to inject into what; paths are relative to the folder the command runs in.
+
+    ``build`` names a build directory, whose graph is used; without RTL a ``graph`` file will do.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    graph: Path | None = None
+    build: Path | None = None
+    data: str  # data set, read by the caller
+    images: Annotated[int, Field(strict=True, ge=1)]  # drawn from the data set
+    faults: Annotated[int, Field(strict=True, ge=1)] | None = None  # distinct ones, at least
+    per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4  # of each bit position
+    fault_list: Path | None = None  # a list to run again, instead of drawing
+    seed: Annotated[int, Field(strict=True, ge=0)]
+    engines: tuple[Engine, ...] = (Engine.MODEL, Engine.RTL)
+    unit: Annotated[int, Field(strict=True, ge=1)] = 64  # faults in one shard
+    workers: Annotated[int, Field(strict=True, ge=1)] = 1  # processes
+    certify: bool = True  # compare with the exact single-flip analysis
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if (self.graph is None) == (self.build is None):
+            raise ValueError("give either 'graph' or 'build'")
+        if (self.faults is None) == (self.fault_list is None):
+            raise ValueError("give either 'faults' or 'fault_list'")
+        if Engine.MODEL not in self.engines or len(set(self.engines)) != len(self.engines):
+            raise ValueError('\'engines\' must be ["model"] or ["model", "rtl"]')
+        if Engine.RTL in self.engines and self.build is None:
+            raise ValueError("engine 'rtl' needs 'build', a build directory")
+        return self
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a campaign file.
+
+    Raises:
+        InputError: the file is missing, no TOML, or a key is unknown, missing or has a bad value;
+            the message names the key.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text()))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; docs/examples has campaigns to copy") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not TOML ({error}); correct it") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """The first fault pydantic found, as one line."""
+    found = error.errors()[0]
+    key = ".".join(map(str, found["loc"]))
+    if found["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; known are {', '.join(Recipe.model_fields)}"
+    if found["type"] == "missing":
+        return f"key {key!r} is missing; add it"
+    reason = found["msg"].removeprefix("Value error, ")
+    return f"key {key!r}: {reason}, not {found['input']!r}" if key else reason

@@ -1,0 +1,126 @@
+"""Run a reproducer again, engine by engine, and say where the fault first shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flow.build import Build, load_build
+from flow.campaign.execute import run_rtl
+from flow.campaign.model import reference
+from flow.campaign.outcome import Answers
+from flow.campaign.reproducer import Answer, Claim, Reproducer, load_reproducer
+from flow.engine import BatchedEngine
+from flow.errors import InputError
+from flow.graphfile import digest, load_graph
+from flow.ir import Array, Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One node: elements of its output that the fault changes, and on which engines differ."""
+
+    node: str
+    changed: int  # Graph.evaluate with the fault against without it
+    differing: int  # the batched engine against Graph.evaluate, both with the fault
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What the engines say now."""
+
+    reproducer: Reproducer
+    answers: Mapping[str, Answer]  # by engine; "clean" is the model without the fault
+    trace: tuple[Trace, ...]  # in the order of the network
+    first_changed: str | None  # the first node whose output the fault changes
+    first_differing: str | None  # the first node on which engines differ, as far as they show it
+    reproduced: bool  # the claim fails again
+
+
+def replay(
+    path: Path, *, cache: Path, graph: Path | None = None, build: Path | None = None
+) -> Replay:
+    """Run the fault and image of the reproducer at ``path`` in every engine it concerns.
+
+    ``graph`` or ``build`` replace the places written in the file. RTL shows its logits only, so a
+    difference there is attributed to the node that makes them.
+
+    Raises:
+        InputError: the file is no reproducer, or the network there is another one.
+    """
+    case = load_reproducer(path)
+    network, made = _network(case, path, graph=graph, build=build)
+    x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
+    faults = () if case.fault is None else (case.fault,)
+    clean, struck = network.evaluate_all(x), network.evaluate_all(x, faults)
+    batched = BatchedEngine(network).run_all(x, faults)
+    trace = tuple(
+        Trace(
+            node.name,
+            int((struck[node.output] != clean[node.output]).sum()),
+            int((batched[node.output] != struck[node.output]).sum()),
+        )
+        for node in network.nodes
+    )
+    answers = {
+        "clean": _answer(reference(network, x)),
+        "model": _answer(reference(network, x, faults)),
+        "batched": _answer(Answers.of(batched[network.logits])),
+    }
+    if made is not None:
+        answers["rtl"] = _answer(run_rtl(made, x, faults, cache=cache).part(-1))
+    model = answers["model"]
+    agree = all(answer == model for name, answer in answers.items() if name != "clean")
+    first_differing = next((t.node for t in trace if t.differing), None)
+    if first_differing is None and not agree:
+        first_differing = _maker(network, network.logits)
+    return Replay(
+        reproducer=case,
+        answers=answers,
+        trace=trace,
+        first_changed=next((t.node for t in trace if t.changed), None),
+        first_differing=first_differing,
+        reproduced=not agree if case.claim is Claim.ENGINES_AGREE else _broken(case, answers),
+    )
+
+
+def _broken(case: Reproducer, answers: Mapping[str, Answer]) -> bool:
+    """Whether the model does again what the certificate excludes."""
+    return {name: answers[name] for name in ("clean", "model")} == dict(case.answers)
+
+
+def _network(
+    case: Reproducer, path: Path, *, graph: Path | None, build: Path | None
+) -> tuple[Graph, Build | None]:
+    if build is None and graph is None:
+        build = None if case.build is None else Path(case.build)
+        graph = None if case.graph is None else Path(case.graph)
+    if build is not None:
+        made = load_build(build)
+        network: Graph = made.graph()
+    elif graph is not None:
+        made, network = None, load_graph(graph)
+    else:
+        raise InputError(f"{path}: names no network; give its graph or build directory")
+    if digest(network) != case.graph_digest:
+        raise InputError(f"{path}: made with another graph than {network.name!r}; give that one")
+    if made is not None and case.plan_digest not in (None, made.plan_digest):
+        raise InputError(f"{path}: made with another plan than {made.directory}; give that build")
+    return network, made
+
+
+def _maker(graph: Graph, edge: str) -> str:
+    return next(node.name for node in graph.nodes if node.output == edge)
+
+
+def _answer(answers: Answers) -> Answer:
+    logits, classes = _single(answers.logits, ndim=1), _single(answers.classes, ndim=0)
+    return Answer(tuple(logits.tolist()), int(classes))
+
+
+def _single(values: Array, *, ndim: int) -> Array:
+    """The only entry along the leading axes."""
+    return values.reshape(values.shape[values.ndim - ndim :])

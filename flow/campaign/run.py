@@ -1,0 +1,212 @@
+"""A campaign from start to finish; killed at any moment, it resumes where it stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import islice
+from multiprocessing import connection
+from pathlib import Path
+
+from flow.atomic import write_json
+from flow.campaign.execute import execute
+from flow.campaign.faultlist import load_faults, save_faults
+from flow.campaign.lock import LOCK, directory_lock
+from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
+from flow.campaign.recipe import Recipe
+from flow.campaign.reproducer import Reproducer, save_reproducer
+from flow.campaign.shards import SHARDS, Unit, UnitResult, completed, write_shard
+from flow.campaign.show import outcome_counts
+from flow.certify.flips import SingleFlips
+from flow.errors import ClaimError, InputError
+from flow.ir import Array
+
+Progress = Callable[[int, int], None]
+
+FAULTS = "faults.parquet"
+RECORD = "record.json"
+REPRODUCER = "reproducer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRecord:
+    """A finished campaign; every pair was computed by all engines and found identical."""
+
+    name: str
+    digest: str
+    graph_digest: str
+    plan_digest: str | None
+    fault_list_digest: str
+    seed: int
+    engines: tuple[str, ...]
+    faults: int
+    images: int
+    pairs: int
+    outcomes: Mapping[str, int]  # pairs by Outcome
+    changed_pairs: int  # whose logits differ from the clean run
+    certified_images: int | None  # None: the campaign was run without the analysis
+    units: int
+    units_resumed: int  # already there when this run began
+    seconds: Mapping[str, float]  # by engine, all runs of the campaign together
+    estimate: Mapping[str, int]
+    bytes_written: int
+
+
+def run_campaign(
+    recipe: Recipe,
+    data: tuple[Array, Array],
+    *,
+    out: Path,
+    cache: Path,
+    resume: bool = False,
+    flips: SingleFlips | None = None,
+    progress: Progress | None = None,
+) -> CampaignRecord:
+    """Try every fault on every image in every engine, and keep one row per pair in ``out``.
+
+    ``out`` holds ``campaign.json`` and ``faults.parquet`` (written first), one Parquet file per
+    completed unit in ``shards``, and ``record.json`` (written last).
+
+    Args:
+        data: images (n, *input shape) as integers of the input edge, and labels (n,).
+        out: a new or empty directory, or with ``resume`` one that this campaign began.
+        cache: where compiled simulators are kept.
+        flips: a single-flip analysis of the images drawn; made here where the recipe wants one.
+        progress: called with (pairs done, pairs in all).
+
+    Raises:
+        ClaimError: engines differ, or a certificate is broken, on some pair; ``reproducer.json``
+            then holds that pair and `bitproof replay` runs it again.
+        InputError: ``out`` holds something else or is in use, or recipe and data do not fit.
+    """
+    campaign = prepare(recipe, data, flips=flips)
+    with directory_lock(out):
+        _sweep(out)
+        _claim(campaign, out, resume=resume)
+        digest = campaign.digest()
+        images = len(campaign.images)
+        seconds = completed(out, campaign.units, campaign=digest, images=images)
+        resumed = len(seconds)
+        pending = [unit for unit in campaign.units if unit not in seconds]
+        done = sum(unit.last - unit.first for unit in seconds)
+        with closing(_results(campaign, pending, cache=cache)) as results:
+            for result in results:
+                if isinstance(result, Reproducer):
+                    save_reproducer(result, out / REPRODUCER)
+                    raise ClaimError(f"{result}; run `bitproof replay {out / REPRODUCER}`")
+                write_shard(out, result, campaign=digest)
+                seconds[result.unit] = result.seconds
+                done += result.unit.last - result.unit.first
+                if progress is not None:
+                    progress(done * images, campaign.pairs)
+        (out / REPRODUCER).unlink(missing_ok=True)  # of a claim that holds now
+        record = _record(campaign, out, seconds=list(seconds.values()), resumed=resumed)
+        write_json(out / RECORD, asdict(record))
+    return record
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run was writing; only the holder of the lock may."""
+    leftovers = [
+        p for name in (FAULTS, CAMPAIGN, RECORD, REPRODUCER) for p in out.glob(f".{name}.*")
+    ]
+    for leftover in [*leftovers, *(out / SHARDS).glob(".*")]:
+        leftover.unlink()
+
+
+def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
+    """Make ``out`` this campaign's directory, or check that it is."""
+    description = describe(campaign)
+    if (out / CAMPAIGN).exists():
+        if not resume:
+            raise InputError(f"{out}: holds a campaign already; resume it or choose another folder")
+        there = read_description(out)["identity"]
+        for what, ours in description["identity"].items():
+            if there.get(what) != ours:
+                raise InputError(f"{out}: its campaign has another {what}; choose another folder")
+        load_faults(out / FAULTS, graph=campaign.graph)
+        return
+    ours = {LOCK, FAULTS, SHARDS}  # a run killed before it wrote campaign.json leaves these
+    strangers = [p for p in sorted(out.iterdir()) if p.name not in ours and p.name[0] != "."]
+    if strangers or any((out / SHARDS).glob("*")):
+        raise InputError(f"{out}: not empty and no campaign; choose another folder")
+    if not (out / FAULTS).exists():
+        save_faults(campaign.faults, out / FAULTS, graph=campaign.graph)
+    if load_faults(out / FAULTS, graph=campaign.graph) != campaign.faults:
+        raise InputError(f"{out / FAULTS}: another fault list than the campaign's; remove it")
+    (out / SHARDS).mkdir(exist_ok=True)
+    write_json(out / CAMPAIGN, description)
+
+
+def _results(
+    campaign: Campaign, pending: Sequence[Unit], *, cache: Path
+) -> Generator[UnitResult | Reproducer, None, None]:
+    """The pending units, in the order they end; only the caller writes."""
+    workers = min(campaign.recipe.workers, len(pending))
+    if workers <= 1:
+        for unit in pending:
+            yield execute(campaign, unit, cache=cache)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        waiting = iter(pending)
+        running: set[Future[UnitResult | Reproducer]] = set()
+        try:
+            while True:
+                for unit in islice(waiting, 2 * workers - len(running)):
+                    running.add(pool.submit(execute, campaign, unit, cache=cache))
+                if not running:
+                    return
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end when the campaign's process is killed, instead of waiting for work."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in workers only"
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _record(
+    campaign: Campaign, out: Path, *, seconds: Sequence[Mapping[str, float]], resumed: int
+) -> CampaignRecord:
+    outcomes = outcome_counts(out)
+    identity = campaign.identity()
+    prediction = campaign.prediction
+    return CampaignRecord(
+        name=campaign.recipe.name,
+        digest=campaign.digest(),
+        graph_digest=identity["graph"],
+        plan_digest=identity["plan"],
+        fault_list_digest=campaign.faults.digest,
+        seed=campaign.recipe.seed,
+        engines=tuple(map(str, campaign.recipe.engines)),
+        faults=len(campaign.faults),
+        images=len(campaign.images),
+        pairs=campaign.pairs,
+        outcomes=outcomes,
+        changed_pairs=campaign.pairs - outcomes["masked"],
+        certified_images=None if prediction is None else int(prediction.certified.sum()),
+        units=len(campaign.units),
+        units_resumed=resumed,
+        seconds={
+            str(engine): round(sum(unit[engine] for unit in seconds), 3)
+            for engine in campaign.recipe.engines
+        },
+        estimate=campaign.estimate(),
+        bytes_written=sum(path.stat().st_size for path in (out / SHARDS).iterdir()),
+    )

@@ -1,0 +1,176 @@
+"""Questions to the results of a campaign, answered by DuckDB from the shards.
+
+Faults are drawn by strata, so each counts with the number of stored bits it stands for: shares are
+estimates for *all* single-bit faults of the group. Pairs of one fault are not independent; a
+fault's share over the images lies in 0..1 and varies no more than a single event would, so
+intervals count each fault once (Kish's effective number of them) and are conservative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from flow.campaign.outcome import Direction, Outcome
+from flow.campaign.prepare import read_description
+from flow.campaign.shards import completed, shard_path, units
+from flow.campaign.statistics import Estimate, stratified, stratified_zero_bound, wilson
+from flow.errors import InputError
+
+RESAMPLES = 2000
+
+
+class By(StrEnum):
+    """How faults are grouped; the value is the SQL that names a fault's group."""
+
+    ALL = "'all stored bits'"
+    LAYER = "node"
+    MEMORY = "memory"
+    PARAMETER = "node || '.' || parameter"
+    BIT = "node || '.' || parameter || ' bit ' || lpad(bit::varchar, 2, '0')"
+    IMAGE = "'image ' || lpad(image::varchar, 6, '0')"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What faults of one group do; ``outcomes`` counts the pairs seen, estimates are weighted."""
+
+    group: str
+    faults: int
+    pairs: int
+    outcomes: Mapping[str, int]  # by Outcome
+    changed: Estimate  # share of pairs with changed logits
+    critical: Estimate  # share of pairs with another class
+    breaking: Estimate  # share of faults that change the class of at least one image
+    accuracy: Estimate  # share of pairs with the true class
+    clean_accuracy: float  # the same without faults
+
+
+def shares(directory: Path, by: By = By.ALL, *, confidence: float = 0.95) -> tuple[Share, ...]:
+    """One record per group of faults, in the order of the network; unfinished campaigns too.
+
+    Raises:
+        InputError: ``directory`` holds no campaign or no completed unit.
+    """
+    counts = ", ".join(f"sum(n_{outcome})::bigint AS n_{outcome}" for outcome in Outcome)
+    rows = _query(
+        directory,
+        f"""
+        SELECT name, count(*) AS faults, sum(pairs)::bigint AS pairs, {counts},
+            sum(w) AS w, sum(w * w) AS w2,
+            sum(w * (1 - n_masked / pairs)) / sum(w) AS changed,
+            sum(w * n_critical / pairs) / sum(w) AS critical,
+            sum(w * (n_critical > 0)::integer) / sum(w) AS breaking,
+            sum(w * correct / pairs) / sum(w) AS accuracy,
+            sum(clean_correct) / sum(pairs) AS clean_accuracy
+        FROM ({_per_fault(by)}) GROUP BY name ORDER BY min(first), name
+        """,
+    )
+    return tuple(_share(row, confidence) for row in rows)
+
+
+def outcome_counts(directory: Path) -> dict[str, int]:
+    """Pairs of every outcome seen."""
+    found = _query(directory, "SELECT outcome, count(*) AS n FROM results GROUP BY outcome")
+    return dict.fromkeys(map(str, Outcome), 0) | {row["outcome"]: row["n"] for row in found}
+
+
+def direction_counts(directory: Path) -> dict[str, int]:
+    """Pairs by the direction in which their class moved."""
+    found = _query(directory, "SELECT direction, count(*) AS n FROM results GROUP BY direction")
+    return dict.fromkeys(map(str, Direction), 0) | {row["direction"]: row["n"] for row in found}
+
+
+def critical_share(
+    directory: Path, *, rng: np.random.Generator, confidence: float = 0.95
+) -> Estimate:
+    """The share of (stored bit, image) pairs with another class: stratified, bootstrap over faults.
+
+    Where no pair changed its class, ``hi`` is the one-sided bound for zero events.
+
+    Raises:
+        InputError: as :func:`shares`, and while units are missing.
+    """
+    description = read_description(directory)
+    rows = _query(
+        directory,
+        f"""
+        SELECT list(n_critical / pairs ORDER BY fault) AS found, any_value(w) * count(*) AS size
+        FROM ({_per_fault(By.BIT)}) GROUP BY name ORDER BY min(first), name
+        """,
+    )
+    drawn = sum(len(row["found"]) for row in rows)
+    if drawn != description["faults"]:
+        raise InputError(
+            f"{directory}: {drawn} of {description['faults']} faults are done; resume the campaign"
+        )
+    sizes = [round(row["size"]) for row in rows]
+    found = [np.array(row["found"]) for row in rows]
+    if not any(share.any() for share in found):
+        draws = [len(share) for share in found]
+        return Estimate(0.0, 0.0, stratified_zero_bound(sizes, draws, confidence=confidence))
+    return stratified(sizes, found, rng=rng, confidence=confidence, resamples=RESAMPLES)
+
+
+def _per_fault(by: By) -> str:
+    """One row per group and fault: its name, weight, and counts of pairs."""
+    counts = ", ".join(
+        f"count(*) FILTER (outcome = '{outcome}') AS n_{outcome}" for outcome in Outcome
+    )
+    return f"""
+        SELECT {by} AS name, fault, any_value(weight) AS w, any_value(first) AS first,
+            count(*) AS pairs, {counts},
+            count(*) FILTER (class = label) AS correct,
+            count(*) FILTER (clean_class = label) AS clean_correct
+        FROM results JOIN faults USING (fault) GROUP BY name, fault
+    """
+
+
+def _share(row: Mapping[str, Any], confidence: float) -> Share:
+    effective = row["w"] ** 2 / row["w2"]
+
+    def estimate(share: float) -> Estimate:
+        return wilson(min(share, 1.0) * effective, effective, confidence=confidence)
+
+    return Share(
+        group=row["name"],
+        faults=row["faults"],
+        pairs=row["pairs"],
+        outcomes={str(outcome): row[f"n_{outcome}"] for outcome in Outcome},
+        changed=estimate(row["changed"]),
+        critical=estimate(row["critical"]),
+        breaking=estimate(row["breaking"]),
+        accuracy=estimate(row["accuracy"]),
+        clean_accuracy=row["clean_accuracy"],
+    )
+
+
+def _checked_shards(directory: Path) -> list[str]:
+    """The shards, each found to be what its campaign wrote."""
+    campaign = read_description(directory)
+    wanted = units(campaign["faults"], size=campaign["identity"]["unit"])
+    digest, images = campaign["digest"], campaign["images"]
+    done = completed(directory, wanted, campaign=digest, images=images)
+    return [str(shard_path(directory, unit)) for unit in wanted if unit in done]
+
+
+def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
+    shards = _checked_shards(directory)
+    if not shards:
+        raise InputError(f"{directory}: no unit is completed yet; resume the campaign")
+    with duckdb.connect() as database:
+        database.read_parquet(shards).create_view("results")
+        listed = database.read_parquet(str(directory / "faults.parquet"))
+        # Lists are in the order of the network, so a parameter's first fault places its groups.
+        listed.project("*, min(fault) OVER (PARTITION BY node, parameter) AS first").create_view(
+            "faults"
+        )
+        cursor = database.execute(sql)
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

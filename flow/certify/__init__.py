@@ -1,0 +1,42 @@
+"""What is true of a graph: bounds, exact enumerations, certificates and their checker."""
+
+from flow.certify.bits import certify_bits
+from flow.certify.box import Box, input_box, propagate, propagate_box
+from flow.certify.certificate import (
+    Certificate,
+    CertificateSet,
+    Evidence,
+    Property,
+    Verdict,
+    load_certificates,
+    save_certificates,
+)
+from flow.certify.check import Checked, check
+from flow.certify.flips import SingleFlips, single_flips
+from flow.certify.input import certify_input
+from flow.certify.stored_bits import StoredBits
+from flow.certify.suffix import Effect
+from flow.certify.witness import Effort
+
+__all__ = [
+    "Box",
+    "Certificate",
+    "CertificateSet",
+    "Checked",
+    "Effect",
+    "Effort",
+    "Evidence",
+    "Property",
+    "SingleFlips",
+    "StoredBits",
+    "Verdict",
+    "certify_bits",
+    "certify_input",
+    "check",
+    "input_box",
+    "load_certificates",
+    "propagate",
+    "propagate_box",
+    "save_certificates",
+    "single_flips",
+]

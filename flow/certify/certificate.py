@@ -1,0 +1,195 @@
+"""Certificates: what was claimed about which image of which graph, and the files that hold them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flow.atomic import write_atomic
+from flow.errors import InputError
+from flow.ir import Array, Fault, Kind
+
+FORMAT = 1
+
+
+class Property(StrEnum):
+    """What is claimed of an image."""
+
+    INPUT = "input"  # every input within the radius, inside the declared range, has the label
+    BITS = "bits"  # the image keeps its label under every flip of one stored bit
+
+
+class Verdict(StrEnum):
+    """PROVED is sound; REFUTED carries a witness that anyone can run; UNKNOWN claims nothing."""
+
+    PROVED = "PROVED"
+    REFUTED = "REFUTED"
+    UNKNOWN = "UNKNOWN"
+
+
+class Evidence(StrEnum):
+    """How the claim can be checked: by an independent re-run, or by trust in a solver."""
+
+    REPLAYABLE = "replayable"
+    SOLVER = "solver"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One image's verdict about its ``label``.
+
+    ``correct`` says whether the clean image has the label at all: where it has not, the verdict is
+    REFUTED by the image itself and nothing is certified. ``radius`` is in input units for INPUT
+    and the number of flips for BITS. The witness is an input (flat) or a fault.
+    """
+
+    graph_digest: str
+    input_digest: str
+    label: int
+    correct: bool
+    claim: Property
+    radius: int
+    method: str
+    verdict: Verdict
+    evidence: Evidence = Evidence.REPLAYABLE
+    witness: tuple[int, ...] | None = None
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSet:
+    """The certificates of one run, one per image in order, and how it was made.
+
+    ``enumeration`` is the SHA-256 over every flip's effect where the method enumerates flips.
+    """
+
+    graph_digest: str
+    claim: Property
+    radius: int
+    method: str
+    certificates: tuple[Certificate, ...]
+    enumeration: str | None = None
+
+    @property
+    def proved(self) -> int:
+        """Images certified."""
+        return sum(c.verdict is Verdict.PROVED for c in self.certificates)
+
+    def summary(self) -> dict[str, int]:
+        """Counts of images: total, correct, proved, refuted (of the correct), unknown."""
+        verdicts = Counter(c.verdict for c in self.certificates if c.correct)
+        return {
+            "total": len(self.certificates),
+            "correct": sum(c.correct for c in self.certificates),
+            "misclassified": sum(not c.correct for c in self.certificates),
+            "proved": verdicts[Verdict.PROVED],
+            "refuted": verdicts[Verdict.REFUTED],
+            "unknown": verdicts[Verdict.UNKNOWN],
+        }
+
+
+def input_digest(image: Array) -> str:
+    """SHA-256 of an image's integers, int64 little-endian, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(image, dtype="<i8").tobytes()).hexdigest()
+
+
+def save_certificates(found: CertificateSet, path: Path) -> None:
+    """Write ``path`` atomically as JSON; ``content`` is the SHA-256 of everything else in it."""
+    record = {
+        "format": FORMAT,
+        "graph": found.graph_digest,
+        "property": found.claim,
+        "radius": found.radius,
+        "method": found.method,
+        "enumeration": found.enumeration,
+        "summary": found.summary(),
+        "certificates": [_entry(c) for c in found.certificates],
+    }
+    record["content"] = content_digest(record)
+    write_atomic(path, json.dumps(record, indent=1) + "\n")
+
+
+def load_certificates(path: Path) -> CertificateSet:
+    """Read a file of :func:`save_certificates`; that its claims hold is for ``check`` to say.
+
+    Raises:
+        InputError: the file is missing, damaged, of another format or contradicts itself.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it with `bitproof certify`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a certificate file ({error}); certify again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path}: not a certificate file of format {FORMAT}; certify again")
+    if record.pop("content", None) != content_digest(record):
+        raise InputError(f"{path}: damaged (SHA-256 differs); certify again")
+    try:
+        found = CertificateSet(
+            graph_digest=record["graph"],
+            claim=Property(record["property"]),
+            radius=int(record["radius"]),
+            method=record["method"],
+            certificates=tuple(_certificate(record, entry) for entry in record["certificates"]),
+            enumeration=record["enumeration"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); certify again") from None
+    if record.get("summary") != found.summary():
+        raise InputError(f"{path}: its summary is not that of its certificates; certify again")
+    return found
+
+
+def content_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's canonical JSON."""
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entry(certificate: Certificate) -> dict[str, Any]:
+    """What one image adds to what the whole file says."""
+    return {
+        "input": certificate.input_digest,
+        "label": certificate.label,
+        "correct": certificate.correct,
+        "verdict": certificate.verdict,
+        "evidence": certificate.evidence,
+        "witness": None if certificate.witness is None else list(certificate.witness),
+        "fault": None if certificate.fault is None else asdict(certificate.fault),
+    }
+
+
+def _certificate(record: Mapping[str, Any], entry: Mapping[str, Any]) -> Certificate:
+    witness, fault = entry["witness"], entry["fault"]
+    if type(entry["correct"]) is not bool:
+        raise TypeError("`correct` is true or false")
+    return Certificate(
+        graph_digest=record["graph"],
+        input_digest=entry["input"],
+        label=int(entry["label"]),
+        correct=entry["correct"],
+        claim=Property(record["property"]),
+        radius=int(record["radius"]),
+        method=record["method"],
+        verdict=Verdict(entry["verdict"]),
+        evidence=Evidence(entry["evidence"]),
+        witness=None if witness is None else tuple(int(v) for v in witness),
+        fault=None
+        if fault is None
+        else Fault(
+            fault["node"],
+            fault["parameter"],
+            tuple(int(i) for i in fault["index"]),
+            int(fault["bit"]),
+            Kind(fault["kind"]),
+        ),
+    )

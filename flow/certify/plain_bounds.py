@@ -1,0 +1,131 @@
+"""The interval argument once more, one Python integer at a time, for the checker alone."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from flow.errors import InputError
+from flow.ir import Graph, IntType
+from flow.ops import Compare, Decode, MatVec, Threshold
+
+Interval = tuple[int, int]
+
+
+def label_holds(graph: Graph, image: list[int], label: int, radius: int) -> bool:
+    """Whether intervals show that every input within ``radius`` of ``image`` has ``label``.
+
+    Raises:
+        InputError: the graph has a layer that this checker does not know.
+    """
+    kind = graph.input_edge.type
+    intervals = [_near(kind, value, radius) for value in image]
+    source = graph.input
+    before: list[Interval] = intervals
+    for node in graph.nodes[:-1]:
+        if node.inputs != (source,) or len(graph.edge(source).shape) != 1:
+            raise InputError(f"node {node.name!r}: the checker knows chains of vectors only")
+        before, intervals = intervals, bounds(node.op, intervals)
+        source = node.output
+    rivals = [j for j in range(len(intervals)) if j != label]
+    if all(intervals[label][0] - intervals[j][1] >= (1 if j < label else 0) for j in rivals):
+        return True
+    last = graph.nodes[-2].op if len(graph.nodes) > 1 else None
+    return isinstance(last, MatVec) and _difference_holds(last, before, label)
+
+
+@singledispatch
+def bounds(op: Any, inputs: list[Interval]) -> list[Interval]:
+    """The interval of every output element."""
+    raise InputError(f"the checker knows no bounds for {type(op).__name__}")
+
+
+@bounds.register
+def _(op: MatVec, inputs: list[Interval]) -> list[Interval]:
+    return [_register(op.accumulator, *_sum(op, row, inputs)) for row in _rows(op)]
+
+
+@bounds.register
+def _(op: Threshold, inputs: list[Interval]) -> list[Interval]:
+    return [_levels(op, channel, *interval) for channel, interval in enumerate(inputs)]
+
+
+def _near(kind: IntType, value: int, radius: int) -> Interval:
+    if kind.bipolar:
+        return (-1, 1) if radius >= 2 else (value, value)
+    return max(kind.lo, value - radius), min(kind.hi, value + radius)
+
+
+def _rows(op: MatVec) -> list[list[int]]:
+    if op.groups != 1:
+        raise InputError("the checker knows no bounds for grouped products")
+    rows: list[list[int]] = op.weights.tolist()
+    if op.decode is Decode.CLAMP:
+        low, high = op.weight_type.lo, op.weight_type.hi
+        rows = [[min(max(weight, low), high) for weight in row] for row in rows]
+    return rows
+
+
+def _sum(op: MatVec, row: list[int], inputs: list[Interval]) -> Interval:
+    least = largest = 0
+    for weight, (low, high) in zip(row, inputs, strict=True):
+        ends = (weight * low, weight * high)
+        least, largest = least + min(ends), largest + max(ends)
+    if op.popcount:
+        return (least + len(row)) // 2, (largest + len(row)) // 2
+    return least, largest
+
+
+def _register(kind: IntType, low: int, high: int) -> Interval:
+    turns = 2**kind.bits
+    first, least = divmod(low - kind.code_lo, turns)
+    last, largest = divmod(high - kind.code_lo, turns)
+    if first != last:
+        return kind.code_lo, kind.code_hi
+    return least + kind.code_lo, largest + kind.code_lo
+
+
+def _levels(op: Threshold, channel: int, low: int, high: int) -> Interval:
+    thresholds: list[int] = op.thresholds[channel].tolist()
+    steps = len(thresholds)
+    reached = _searched if op.compare is Compare.SEARCH else _counted
+    counts = [reached(thresholds, end) for end in (low, high)]
+    if op.sign[channel] < 0:
+        counts = [steps - count for count in reversed(counts)]
+    least, largest = (op.base + count for count in counts)
+    return (2 * least - 1, 2 * largest - 1) if op.output.bipolar else (least, largest)
+
+
+def _counted(thresholds: list[int], value: int) -> int:
+    return sum(value >= threshold for threshold in thresholds)
+
+
+def _searched(thresholds: list[int], value: int) -> int:
+    """Add powers of two, largest first, while the threshold they lead to is reached."""
+    found, jump = 0, 1
+    while jump * 2 <= len(thresholds):
+        jump *= 2
+    while jump:
+        if found + jump <= len(thresholds) and value >= thresholds[found + jump - 1]:
+            found += jump
+        jump //= 2
+    return found
+
+
+def _difference_holds(op: MatVec, inputs: list[Interval], label: int) -> bool:
+    """The last product and the comparison together; only where no logit can wrap."""
+    rows = _rows(op)
+    kind = op.accumulator
+    for row in rows:
+        low, high = _sum(op, row, inputs)
+        if low < kind.code_lo or high > kind.code_hi:
+            return False
+    for rival, row in enumerate(rows):
+        if rival == label:
+            continue
+        lead = 0
+        for own, other, (low, high) in zip(rows[label], row, inputs, strict=True):
+            lead += min((own - other) * low, (own - other) * high)
+        if lead < (1 if rival < label else 0):
+            return False
+    return True

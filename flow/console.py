@@ -1,0 +1,77 @@
+"""How the command line speaks: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from flow.atomic import write_json
+
+STDERR = Console(stderr=True, highlight=False)
+STDOUT = Console(highlight=False)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with the remaining time on a terminal, start and end lines elsewhere."""
+    if not STDERR.is_terminal:
+        STDERR.print(f"bitproof: {title} ...", soft_wrap=True)
+        yield lambda done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=STDERR, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def emit(record: Mapping[str, Any], *, as_json: bool, output: Path | None = None) -> None:
+    """Write ``record`` to ``output`` if given, and print it: as one JSON object, or as a table."""
+    if output is not None:
+        write_json(output, record)
+    if as_json:
+        STDOUT.print_json(json.dumps(record, default=str), indent=None)
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in _flat(record):
+        table.add_row(key, value)
+    STDOUT.print(table)
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """A table with one column per key of the first row."""
+    if not rows:
+        return
+    table = Table()
+    for key in rows[0]:
+        table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    STDOUT.print(table)
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and len(value) > 8:
+            yield f"{prefix}{key}", f"{len(value)} entries (see --json)"
+        else:
+            yield f"{prefix}{key}", _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

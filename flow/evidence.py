@@ -1,0 +1,151 @@
+"""The stages that make evidence: certificates, attacks and campaigns, as JSON records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from flow.attack import bfa, random_flips
+from flow.attack.result import AttackResult
+from flow.campaign import By, critical_share, direction_counts, run_campaign, shares
+from flow.campaign import load_recipe as load_campaign
+from flow.certify import certify_bits as certify_every_flip
+from flow.certify import certify_input as certify_box
+from flow.certify import save_certificates, single_flips
+from flow.errors import InputError
+from flow.graphfile import digest, load_graph
+from flow.stages import Images, Progress, Record, fitting
+
+
+def certify_input(
+    graph_path: Path,
+    data: Images,
+    *,
+    radii: Sequence[int],
+    directory: Path,
+    progress: Progress | None = None,
+) -> Record:
+    """Certificates for each radius, one file each in ``directory``; counts in the record."""
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    rows = []
+    for radius in radii:
+        found = certify_box(graph, x, y=data.y, radius=radius, progress=progress)
+        path = directory / f"input-radius-{radius}.json"
+        save_certificates(found, path)
+        rows.append({"radius": radius, **found.summary(), "certificates": path.name})
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "input",
+        "method": "integer interval bounds, random and coordinate search for witnesses",
+        "data": data.name,
+        "images": len(x),
+        "radii": rows,
+    }
+
+
+def certify_bits(
+    graph_path: Path, data: Images, *, directory: Path, progress: Progress | None = None
+) -> Record:
+    """Every single stored bit flip on every image, exactly; one certificate file."""
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    started = perf_counter()
+    flips = single_flips(graph, x, y=data.y, progress=progress)
+    seconds = perf_counter() - started
+    found = certify_every_flip(flips, x, y=data.y)
+    save_certificates(found, directory / "bits-single.json")
+    pairs = len(flips.bits) * len(x)
+    worst = int(flips.class_changes.argmax())
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "bits",
+        "method": "exhaustive single flips by delta propagation, exact",
+        "data": data.name,
+        "images": len(x),
+        "stored_bits": len(flips.bits),
+        "pairs": pairs,
+        "pairs_with_changed_logits": int(flips.logit_changes.sum()),
+        "pairs_with_changed_class": int(flips.class_changes.sum()),
+        "seconds": round(seconds, 2),
+        "worst_fault": str(flips.bits.fault(worst)),
+        "worst_fault_images": int(flips.class_changes[worst]),
+        "enumeration": flips.enumeration(),
+        **found.summary(),
+        "certificates": "bits-single.json",
+    }
+
+
+def attack(
+    graph_path: Path,
+    train: Images,
+    test: Images,
+    *,
+    method: str,
+    budget: int,
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> Record:
+    """Run an attack once per seed; the attack sees training images, the accuracy is the test's."""
+    graph = load_graph(graph_path)
+    on = (fitting(graph, test), test.y)
+    results: list[AttackResult] = []
+    started = perf_counter()
+    for seed in seeds:
+        if method == "bfa":
+            source = (fitting(graph, train), train.y)
+            results.append(
+                bfa(graph, *source, budget=budget, seed=seed, evaluate_on=on, progress=progress)
+            )
+        elif method == "random":
+            results.append(
+                random_flips(graph, budget=budget, seed=seed, evaluate_on=on, progress=progress)
+            )
+        else:
+            raise InputError(f"method {method!r}: unknown; choose bfa or random")
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "method": method,
+        "data": test.name,
+        "images": len(test.y),
+        "budget": budget,
+        "seconds": round(perf_counter() - started, 1),
+        "hamming_distance": [r.hamming_distance for r in results],
+        "accuracy": [r.accuracy for r in results],
+        "stop": [str(r.stop) for r in results],
+        "runs": [r.record() for r in results],
+    }
+
+
+def campaign(
+    recipe_path: Path, data: Images, *, out: Path, cache: Path, resume: bool, progress: Progress
+) -> Record:
+    """Run or resume a campaign; every pair agreed, or this raised ``ClaimError``."""
+    recipe = load_campaign(recipe_path)
+    run_campaign(recipe, (data.x, data.y), out=out, cache=cache, resume=resume, progress=progress)
+    return summary(out)
+
+
+def summary(out: Path) -> Record:
+    """What a campaign's directory holds: outcomes, shares with their intervals, per group too."""
+    import json
+
+    try:
+        record: Record = json.loads((out / "record.json").read_text())
+    except FileNotFoundError:
+        raise InputError(f"{out}: no finished campaign; run or resume it first") from None
+    estimate = critical_share(out, rng=np.random.default_rng(record["seed"]))
+    return record | {
+        "directions": direction_counts(out),
+        "changed_share": record["changed_pairs"] / record["pairs"],
+        "critical_share": asdict(estimate),
+        "by_parameter": [asdict(share) for share in shares(out, By.PARAMETER)],
+        "by_bit": [asdict(share) for share in shares(out, By.BIT)],
+    }

@@ -1,0 +1,94 @@
+"""Plots of the report, each a plotly figure in an HTML fragment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+Record = Mapping[str, Any]
+PROVED, REFUTED, UNKNOWN, WRONG = "#2e7d5b", "#c0392b", "#d9a441", "#9aa0a6"
+LINES = ("#2855a3", "#c0392b", "#2e7d5b", "#8a4fa3")
+
+
+def certified_figure(networks: Sequence[tuple[str, Record]]) -> str:
+    """Share of test images proved, refuted, unknown and misclassified at each input radius."""
+    figure = go.Figure()
+    shown = (
+        ("proved", PROVED),
+        ("unknown", UNKNOWN),
+        ("refuted", REFUTED),
+        ("misclassified", WRONG),
+    )
+    for key, colour in shown:
+        names, radii, shares = [], [], []
+        for name, record in networks:
+            for row in record["radii"]:
+                names.append(name)
+                radii.append(f"radius {row['radius']}")
+                shares.append(100 * row[key] / row["total"])
+        figure.add_bar(x=[names, radii], y=shares, name=key, marker_color=colour)
+    figure.update_layout(barmode="stack", yaxis_title="% of test images")
+    return _html(figure)
+
+
+def attack_figure(networks: Sequence[tuple[str, Record, Record]]) -> str:
+    """Test accuracy against flipped bits: the attack's seeds, and random flips beside them."""
+    figure = go.Figure()
+    for number, (name, attacked, random) in enumerate(networks):
+        colour = LINES[number % len(LINES)]
+        for record, dash, label in ((attacked, "solid", "BFA"), (random, "dot", "random")):
+            for place, run in enumerate(record["runs"]):
+                distances = [0, *(step["hamming_distance"] for step in run["steps"])]
+                accuracies = [run["clean_accuracy"], *(step["accuracy"] for step in run["steps"])]
+                figure.add_scatter(
+                    x=distances,
+                    y=[100 * accuracy for accuracy in accuracies],
+                    mode="lines",
+                    name=f"{name}, {label}",
+                    legendgroup=f"{name}{label}",
+                    showlegend=place == 0,
+                    line={"color": colour, "dash": dash},
+                )
+    figure.update_layout(
+        xaxis_title="stored bits that differ (Hamming distance)", yaxis_title="test accuracy, %"
+    )
+    return _html(figure)
+
+
+def bits_figure(rows: Sequence[Record]) -> str:
+    """Estimated share of pairs with another class for each bit position, with its interval."""
+    figure = go.Figure()
+    shares = [100 * row["critical"]["value"] for row in rows]
+    figure.add_bar(
+        x=[row["group"] for row in rows],
+        y=shares,
+        marker_color="#2855a3",
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * r["critical"]["hi"] - s for r, s in zip(rows, shares, strict=True)],
+            "arrayminus": [
+                s - 100 * r["critical"]["lo"] for r, s in zip(rows, shares, strict=True)
+            ],
+            "color": "#555",
+            "thickness": 1,
+        },
+    )
+    figure.update_layout(yaxis_title="% of (fault, image) pairs with another class")
+    return _html(figure, height=420)
+
+
+def _html(figure: go.Figure, height: int = 360) -> str:
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 60, "r": 20, "t": 20, "b": 60},
+        legend={"orientation": "h", "y": 1.12},
+        font={"family": "system-ui, sans-serif"},
+    )
+    text: str = figure.to_html(
+        full_html=False, include_plotlyjs=False, config={"displaylogo": False}
+    )
+    return text

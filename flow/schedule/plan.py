@@ -1,0 +1,89 @@
+"""What changes time, area and physical address, and never a value."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flow.atomic import write_json
+from flow.errors import InputError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Folding:
+    """``pe`` rows and ``simd`` columns of a MatVec are computed in one cycle."""
+
+    pe: int
+    simd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The schedule of one graph: folding by MatVec name, FIFO depth by edge name.
+
+    A Threshold or ArgMax works on as many lanes as its producer has ``pe``.
+    """
+
+    graph_digest: str
+    folding: Mapping[str, Folding]
+    fifo_depth: Mapping[str, int]
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 of the canonical form."""
+    text = json.dumps(_describe(plan), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def save_plan(plan: Plan, path: Path) -> str:
+    """Write ``path`` atomically as readable JSON; return the digest."""
+    digest = plan_digest(plan)
+    write_json(path, _describe(plan) | {"digest": digest})
+    return digest
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan written by :func:`save_plan`.
+
+    Raises:
+        InputError: the file is missing, damaged or of another format.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it with `bitproof build`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a plan file ({error}); build again") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{path}: not a plan of format {FORMAT}; build again")
+    try:
+        plan = Plan(
+            graph_digest=str(record["graph_digest"]),
+            folding={
+                str(name): Folding(int(pair["pe"]), int(pair["simd"]))
+                for name, pair in record["folding"].items()
+            },
+            fifo_depth={str(name): int(depth) for name, depth in record["fifo_depth"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); build again") from None
+    if record != _describe(plan) | {"digest": plan_digest(plan)}:
+        raise InputError(f"{path}: damaged (digest differs); build again")
+    return plan
+
+
+def _describe(plan: Plan) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "graph_digest": plan.graph_digest,
+        "folding": {
+            name: {"pe": folding.pe, "simd": folding.simd} for name, folding in plan.folding.items()
+        },
+        "fifo_depth": dict(plan.fifo_depth),
+    }

@@ -1,0 +1,28 @@
+"""From a graph to its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flow.graphfile import digest
+from flow.ir import Graph
+from flow.schedule.buffers import fifo_depths
+from flow.schedule.folding import check_folding, choose_folding
+from flow.schedule.plan import Folding, Plan
+
+
+def make_plan(
+    graph: Graph, *, cycles: int | None = None, folding: Mapping[str, Folding] | None = None
+) -> Plan:
+    """A legal plan that needs at most ``cycles`` per image, or one with the ``folding`` given.
+
+    Its steady state is ``interval(graph, plan.folding)`` cycles per image, confirmed by the token
+    simulation.
+
+    Raises:
+        InputError: the graph is no chain the hardware has, or the folding or target is illegal.
+    """
+    if folding is None:
+        folding = choose_folding(graph, cycles=cycles)
+    check_folding(graph, folding)
+    return Plan(digest(graph), dict(folding), fifo_depths(graph, folding))

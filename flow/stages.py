@@ -1,0 +1,220 @@
+"""Each stage from files to files, returning the JSON record that the command line prints.
+
+The command line and ``flow.pipeline`` call the same functions; nothing here prints or reads the
+environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from flow.build import build as build_accelerator
+from flow.build import load_build
+from flow.errors import ClaimError, InputError
+from flow.graphfile import digest, load_graph, save_graph
+from flow.ir import Array, Graph
+from flow.schedule import interval, make_plan
+
+# Torch, the simulators and the synthesis tools are imported where a stage needs them, so that
+# `bitproof --help` and the small stages start at once.
+
+Progress = Callable[[int, int], None]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Images:
+    """Labelled images in the order every stage uses: (images, *input shape) and (images,)."""
+
+    name: str
+    x: Array
+    y: Array
+
+
+def load_images(name: str, *, root: Path, limit: int | None = None, part: str = "test") -> Images:
+    """The test (or ``train``) images of a data set, or the first ``limit`` of them."""
+    from models.data import load_dataset
+
+    data = load_dataset(name, root=root)
+    x, y = (data.train_x, data.train_y) if part == "train" else (data.test_x, data.test_y)
+    return Images(data.name, x[:limit], y[:limit])
+
+
+def accuracy(classes: Array, y: Array) -> Record:
+    """``accuracy``, ``correct`` and ``total``, the three keys every evaluation has."""
+    correct = int((classes == y).sum())
+    return {"accuracy": correct / len(y), "correct": correct, "total": len(y)}
+
+
+def lower(model: Path, output: Path, *, accumulator: str, decode: str) -> Record:
+    """Lower a QONNX file to the integer graph at ``output``."""
+    from flow.ingest import lower as lower_file
+    from flow.report.tables import node_rows
+
+    lowered = lower_file(model, accumulator=accumulator, decode=decode)
+    written = save_graph(lowered.graph, output)
+    return {
+        "graph": lowered.graph.name,
+        "output": str(output),
+        "digest": written,
+        "accumulator": accumulator,
+        "decode": decode,
+        "input": str(lowered.graph.input_edge),
+        "stored_bits": sum(int(row["stored bits"]) for row in node_rows(lowered.graph)),
+    }
+
+
+def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Record:
+    """Execute ``model`` with qonnx, and the FINN-dialect export ``finn`` (written here) with
+    finn-base, and compare both with the graph at every quantizer output.
+
+    Raises:
+        InputError: the graph was not lowered from this model.
+        ClaimError: an element differs that float32 cannot be excused for.
+    """
+    from flow.agreement import agree_finn, agree_qonnx
+    from flow.export import export_finn
+    from flow.ingest import lower as lower_file
+
+    graph = load_graph(graph_path)
+    candidates = [lower_file(model, accumulator=policy) for policy in ("exact", "fault-safe")]
+    lowered = next((c for c in candidates if digest(c.graph) == digest(graph)), None)
+    if lowered is None:
+        raise InputError(f"{graph_path}: not lowered from {model}; lower the model again")
+    x = fitting(graph, data)
+    export_finn(graph, finn)
+    opinions = (agree_qonnx(model, lowered, x), agree_finn(finn, graph, x))
+    for opinion in opinions:
+        if not opinion.holds:
+            raise ClaimError(f"{model}: {opinion.engine} disagrees with the graph: {opinion}")
+    return {"graph": graph.name, "data": data.name, **{o.engine: o.record() for o in opinions}}
+
+
+def evaluate(graph_path: Path, data: Images) -> Record:
+    """Accuracy of the integer graph on ``data``."""
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    return {"graph": graph.name, "data": data.name, **accuracy(graph.evaluate(x), data.y)}
+
+
+def fitting(graph: Graph, data: Images) -> Array:
+    """The images in the graph's input shape; raises ``InputError`` when they are not its input."""
+    edge = graph.input_edge
+    if data.x[0].size != edge.elements or not edge.type.contains(data.x):
+        raise InputError(
+            f"data set {data.name!r}: images of {data.x.shape[1:]}, {data.x.min()}..{data.x.max()},"
+            f" are no input of graph {graph.name!r}, which takes {edge}"
+        )
+    return data.x.reshape(len(data.x), *edge.shape)
+
+
+def build(graph_path: Path, directory: Path, *, cycles: int | None = None) -> Record:
+    """Plan and write the accelerator of a graph into ``directory``."""
+    graph = load_graph(graph_path)
+    plan = make_plan(graph, cycles=cycles)
+    made = build_accelerator(graph, plan, directory)
+    return {
+        "graph": graph.name,
+        "directory": str(directory),
+        "cycles_per_image": interval(graph, plan.folding),
+        "folding": {name: f"pe {f.pe}, simd {f.simd}" for name, f in plan.folding.items()},
+        "graph_digest": made.graph_digest,
+        "plan_digest": made.plan_digest,
+        "sites_digest": made.sites_digest,
+        "files": len(made.files),
+    }
+
+
+def simulate(
+    directory: Path,
+    data: Images,
+    *,
+    engine: str,
+    simulator: str,
+    cache: Path,
+    progress: Progress | None = None,
+) -> Record:
+    """Run ``data`` through the RTL or the HLS C++ of a build and compare with the graph.
+
+    Raises:
+        ClaimError: one logit or class differs from the graph, or a cycle from the plan.
+    """
+    from sim.accelerator import simulate_rtl
+    from sim.csim import simulate_hls
+
+    graph = load_build(directory).graph()
+    x = fitting(graph, data)
+    expected = graph.evaluate_all(x)
+    record: Record = {"graph": graph.name, "data": data.name, "engine": engine, "images": len(x)}
+    started = perf_counter()
+    if engine == "hls":
+        hls = simulate_hls(directory, x, binaries=cache / "csim", progress=progress)
+        logits, classes = hls.logits, hls.classes
+    else:
+        rtl = simulate_rtl(directory, x, cache=cache, simulator=simulator, progress=progress)
+        logits, classes = rtl.logits, rtl.classes
+        record |= _timing(directory, rtl.taken, simulator)
+    record["seconds"] = round(perf_counter() - started, 2)
+    wrong_logits = int((logits != expected[graph.logits]).any(axis=1).sum())
+    wrong_classes = int((classes != expected[graph.output]).sum())
+    record |= {"logit_mismatches": wrong_logits, "class_mismatches": wrong_classes}
+    if wrong_logits or wrong_classes:
+        raise ClaimError(
+            f"{directory}: {engine} differs from the graph on {max(wrong_logits, wrong_classes)} "
+            f"of {len(x)} images; the first is {_first(logits, expected[graph.logits])}"
+        )
+    return record | accuracy(classes, data.y)
+
+
+def _timing(directory: Path, taken: Array, simulator: str) -> Record:
+    built = load_build(directory)
+    formula = interval(built.graph(), built.plan().folding)
+    steady = np.diff(taken)[1:]
+    measured = int(steady.max()) if steady.size else None
+    if steady.size and (steady != formula).any():
+        raise ClaimError(
+            f"{directory}: {measured} cycles between images where the plan promises {formula}"
+        )
+    return {
+        "simulator": simulator,
+        "cycles_per_image": measured,
+        "cycles_formula": formula,
+        "first_latency": int(taken[0]),
+    }
+
+
+def _first(found: Array, expected: Array) -> int:
+    return int(np.flatnonzero((found != expected).any(axis=1))[0])
+
+
+def simulate_board(
+    directory: Path,
+    data: Images,
+    *,
+    simulator: str,
+    cache: Path,
+    progress: Progress | None = None,
+) -> Record:
+    """Run images and memory accesses through the serial pins of a synthesised board top."""
+    from sim.board import simulate_board as talk
+
+    graph = load_graph(directory / "graph.json")
+    x = fitting(graph, data)
+    started = perf_counter()
+    found = talk(directory, graph, x, cache=cache, simulator=simulator, progress=progress)
+    return {
+        "graph": graph.name,
+        "data": data.name,
+        "engine": "board",
+        "simulator": simulator,
+        **found,
+        "logit_mismatches": 0,  # the first one would have raised
+        "class_mismatches": 0,
+        "seconds": round(perf_counter() - started, 2),
+    }

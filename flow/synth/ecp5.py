@@ -1,0 +1,161 @@
+"""Lattice ECP5: Yosys, nextpnr and Project Trellis turn a build into a bitstream for a board."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flow.atomic import whole_directory, write_atomic, write_json
+from flow.build.board import Board, write_board
+from flow.build.manifest import Build, load_build, sha256
+from flow.build.netlist import Netlist, netlist
+from flow.errors import InputError
+from flow.synth.memories import check_memories
+from flow.synth.tools import Tool, ecppack, failure, nextpnr, run, yosys
+
+MANIFEST = "manifest.json"
+STAGES = 3  # synthesis, place and route, packing
+SCRIPT, INFERRED = "synth.ys", "inferred.json"
+YOSYS_LOG, NEXTPNR_LOG, ECPPACK_LOG = "yosys.log", "nextpnr.log", "ecppack.log"
+WARNING = re.compile(r"^(?:Warning: .*|rtl/.*: warning: .*)$", re.MULTILINE)
+
+
+def synthesise(
+    build_dir: Path,
+    board: Board,
+    out_dir: Path,
+    *,
+    seed: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Fill ``out_dir`` with the bitstream of ``build_dir`` on ``board``, whole or not at all.
+
+    Beside the bitstream lie its sources, the tools' logs and ``manifest.json``, written last and
+    returned: device, seed, tool versions, cells, what each memory became, utilisation, Fmax per
+    clock in MHz, the command that programs the board, and SHA-256 of every file but the logs.
+    Equal inputs give an equal bitstream.
+
+    Raises:
+        InputError: the build is damaged, or the board cannot carry this network.
+        ClaimError: a tool failed, the design does not fit or misses the board's clock; the line
+            says why and where the log is, which is kept beside ``out_dir``.
+    """
+    if board.family != "ecp5":
+        raise InputError(f"board {board.name!r}: family {board.family} has no synthesis script")
+    step = progress or (lambda done, total: None)
+    tools = {"synthesis": yosys(), "place and route": nextpnr(), "packing": ecppack()}
+    build = load_build(build_dir)
+    keep = out_dir.with_name(f"{out_dir.name}.failed.log")
+    keep.unlink(missing_ok=True)
+    with whole_directory(out_dir) as work:
+        write_board(build, board, work)
+        step(0, STAGES)
+        net = netlist(build.graph(), build.plan())
+        memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep)
+        step(1, STAGES)
+        _place(tools["place and route"], board, work, keep, seed)
+        step(2, STAGES)
+        bitstream = f"{board.name}.bit"
+        options = ["--compress", f"{board.name}.config", bitstream]
+        run(tools["packing"], options, work=work, log=ECPPACK_LOG, keep=keep)
+        for name in (f"{board.name}.config", f"{board.name}.json"):  # large, and made again
+            (work / name).unlink()
+        record = _record(build, board, seed, tools, work) | {"memories": memories}
+        write_json(work / MANIFEST, record)
+    step(STAGES, STAGES)
+    return record
+
+
+def yosys_script(board: Board, sources: list[str], *, slang: bool) -> str:
+    """The synthesis script; ``slang`` chooses the front end, which native Yosys may lack."""
+    reader = "read_slang --threads 1" if slang else "read_verilog -sv"  # one thread: WebAssembly
+    synth = f"synth_ecp5 -top {board.name}"
+    return "\n".join(
+        [
+            f"{reader} {' '.join(sources)}",
+            f"hierarchy -check -top {board.name}",
+            f"{synth} -run begin:map_ram",
+            "select -assert-none t:$dlatch t:$adlatch t:$dlatchsr",
+            "select t:$mem_v2",
+            f"write_json -selected {INFERRED}",
+            "select -clear",
+            f"{synth} -run map_ram: -json {board.name}.json",
+            "check -assert",
+            "tee -q -o cells.json stat -json",
+            "",
+        ]
+    )
+
+
+def synthesise_netlist(
+    net: Netlist, board: Board, work: Path, *, tool: Tool, keep: Path
+) -> dict[str, dict[str, int]]:
+    """Yosys in a folder filled by ``write_board``: ``<board>.json``, and the cells of each memory.
+
+    Raises:
+        ClaimError: Yosys failed, found a latch or a loop, or lost a memory image.
+    """
+    sources = sorted(str(path.relative_to(work)) for path in (work / "rtl").glob("*.sv"))
+    write_atomic(work / SCRIPT, yosys_script(board, sources, slang=tool.name != "yosys"))
+    pyosys = tool.name == "pyosys"
+    options = [SCRIPT, YOSYS_LOG] if pyosys else ["-q", "-l", YOSYS_LOG, "-s", SCRIPT]
+    run(tool, options, work=work, log=YOSYS_LOG, keep=keep)
+    memories = check_memories(net, work / INFERRED, work / f"{board.name}.json")
+    (work / INFERRED).unlink()
+    return memories
+
+
+def _place(tool: Tool, board: Board, work: Path, keep: Path, seed: int) -> None:
+    """Place and route; the clock is judged by us, so that a miss is reported with its number."""
+    netlist = ["--json", f"{board.name}.json", "--lpf", board.constraints.name]
+    results = ["--textcfg", f"{board.name}.config", "--report", "timing.json"]
+    goal = ["--freq", str(board.clock_hz / 1e6), "--timing-allow-fail", "--seed", str(seed)]
+    arguments = [*board.nextpnr, *netlist, *results, *goal]
+    run(tool, arguments, work=work, log=NEXTPNR_LOG, keep=keep)
+    for clock, timing in _timing(work)["fmax"].items():
+        if timing["achieved"] < timing["constraint"]:
+            missed = (
+                f"{clock} reaches {timing['achieved']:.2f} MHz where {timing['constraint']:.2f} "
+                "is wanted; fold more (smaller pe or simd) or try another seed"
+            )
+            raise failure(tool.name, work / NEXTPNR_LOG, keep=keep, reason=missed)
+
+
+def _record(
+    build: Build, board: Board, seed: int, tools: dict[str, Tool], work: Path
+) -> dict[str, Any]:
+    bitstream, timing = f"{board.name}.bit", _timing(work)
+    logs = "\n".join((work / name).read_text() for name in (YOSYS_LOG, NEXTPNR_LOG))
+    return {
+        "format": 1,
+        "board": board.name,
+        "device": board.device,
+        "graph_digest": build.graph_digest,
+        "plan_digest": build.plan_digest,
+        "seed": seed,
+        "tools": {stage: f"{tool.name} {tool.version}" for stage, tool in tools.items()},
+        "bitstream": bitstream,
+        "program": board.program.format(bitstream=bitstream),
+        "cells": json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"],
+        "utilisation": {
+            cell: count for cell, count in timing["utilization"].items() if count["used"]
+        },
+        "fmax_mhz": {
+            clock: {"achieved": t["achieved"], "wanted": t["constraint"]}
+            for clock, t in timing["fmax"].items()
+        },
+        "warnings": sorted(set(WARNING.findall(logs))),
+        "files": {
+            str(path.relative_to(work)): sha256(path)
+            for path in sorted(work.rglob("*"))
+            if path.is_file() and path.suffix != ".log"  # logs hold times
+        },
+    }
+
+
+def _timing(work: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((work / "timing.json").read_text())
+    return report

@@ -1,0 +1,208 @@
+// Matrix-vector product, folded: Pe rows by Simd columns of products per cycle.
+//
+// Reference    flow/ops/matvec.py, bit-exact, the accumulator's wrap-around included
+// Latency      (Columns / Simd - 1) + 3 cycles from the first word taken to the first word offered
+// Throughput   (Rows / Pe) * (Columns / Simd) cycles per vector, vectors back to back
+// Stall        input is taken in the first row fold only; a waiting result stops every stage
+//
+// Stages: 0 address and replay, 1 input and weights, 2 sum of Simd products, 3 accumulator, which
+// is the output register. Popcount = 1 counts agreeing bits (unsigned), else products are summed
+// in two's complement. Weights must not be configured while a vector is inside.
+module matvec #(
+  parameter int Rows       = 4,
+  parameter int Columns    = 8,
+  parameter int Pe         = 2,   // rows per cycle, divides Rows
+  parameter int Simd       = 4,   // columns per cycle, divides Columns
+  parameter int InBits     = 4,   // per input element
+  parameter int InKind     = 0,   // 0 unsigned, 1 signed, 2 bipolar (bit 0 is -1)
+  parameter int WeightBits = 4,   // per weight
+  parameter int WeightKind = 1,   // 1 signed, 2 bipolar
+  parameter int AccBits    = 12,  // accumulator, wraps
+  parameter int Popcount   = 0,   // 1: both sides bipolar
+  parameter     File       = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
+  parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
+  parameter int CfgBits    = Pe * Simd * WeightBits
+) (
+  input  logic                   clk_i,
+  input  logic                   rst_ni,  // synchronous, active low
+  // Simd elements of the vector, lane 0 in the low bits
+  input  logic                   valid_i,
+  output logic                   ready_o,
+  input  logic [Simd*InBits-1:0] data_i,
+  // Pe accumulators, lane 0 in the low bits
+  output logic                   valid_o,
+  input  logic                   ready_i,
+  output logic [Pe*AccBits-1:0]  data_o,
+  // configuration, see memory.sv
+  input  logic                   cfg_valid_i,
+  input  logic                   cfg_write_i,
+  input  logic [7:0]             cfg_memory_i,
+  input  logic [15:0]            cfg_address_i,
+  input  logic [CfgBits-1:0]     cfg_data_i,
+  input  logic [CfgBits-1:0]     cfg_chain_i,
+  output logic [CfgBits-1:0]     cfg_chain_o
+);
+
+  localparam int ColumnFolds = Columns / Simd;
+  localparam int RowFolds    = Rows / Pe;
+  localparam int Words       = RowFolds * ColumnFolds;
+  localparam int ColumnBits  = (ColumnFolds > 1) ? $clog2(ColumnFolds) : 1;
+  localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
+  localparam int RowBits     = Simd * WeightBits;            // one row's part of a weight word
+  localparam int XBits       = InBits + 1;                   // any input as a signed number
+  localparam int ProductBits = XBits + WeightBits;
+  localparam int ExactBits   = (Popcount != 0) ? $clog2(Simd + 1) : ProductBits + $clog2(Simd);
+  localparam int SumBits     = (ExactBits < AccBits) ? ExactBits : AccBits;
+
+  initial if (Rows % Pe != 0 || Columns % Simd != 0) begin
+    $fatal(1, "%m: Pe=%0d must divide Rows=%0d and Simd=%0d Columns=%0d", Pe, Rows, Simd, Columns);
+  end
+  initial if (WeightKind != 1 && (WeightKind != 2 || WeightBits != 1)) begin
+    $fatal(1, "%m: WeightKind=%0d of %0d bits: use 1 (signed) or 2 (bipolar, 1 bit)", WeightKind,
+           WeightBits);
+  end
+  initial if (InKind < 0 || InKind > 2 || (InKind == 2 && InBits != 1)) begin
+    $fatal(1, "%m: InKind=%0d of %0d bits: use 0 (unsigned), 1 (signed) or 2 (bipolar, 1 bit)",
+           InKind, InBits);
+  end
+  initial if (Popcount != 0 && (InKind != 2 || WeightKind != 2)) begin
+    $fatal(1, "%m: Popcount needs InKind=2 and WeightKind=2, not %0d and %0d", InKind, WeightKind);
+  end
+
+  // the output register decides for every stage
+  logic valid_q, advance;
+  assign advance = !valid_q || ready_i;
+
+  // stage 0: one step reads one weight word, and one input word from the stream or the buffer
+  logic [AddressBits-1:0] address_q;
+  logic                   step, replay_ready;
+  logic                   x_valid;
+  logic [Simd*InBits-1:0] x;
+  logic [Pe*RowBits-1:0]  weights;
+
+  assign ready_o = advance && replay_ready;
+  assign step    = advance && (valid_i || !replay_ready);
+
+  replay #(
+    .Length (ColumnFolds),
+    .Repeats(RowFolds),
+    .Bits   (Simd * InBits)
+  ) u_replay (
+    .clk_i  (clk_i),
+    .rst_ni (rst_ni),
+    .valid_i(valid_i && advance),  // it may not fill a bubble that the weights do not fill
+    .ready_o(replay_ready),
+    .data_i (data_i),
+    .valid_o(x_valid),
+    .ready_i(advance),
+    .data_o (x)
+  );
+
+  memory #(
+    .Words   (Words),
+    .Bits    (Pe * RowBits),
+    .File    (File),
+    .CfgIndex(CfgIndex),
+    .CfgBits (CfgBits)
+  ) u_weights (
+    .clk_i        (clk_i),
+    .rst_ni       (rst_ni),
+    .enable_i     (step),
+    .address_i    (address_q),
+    .data_o       (weights),
+    .cfg_valid_i  (cfg_valid_i),
+    .cfg_write_i  (cfg_write_i),
+    .cfg_memory_i (cfg_memory_i),
+    .cfg_address_i(cfg_address_i),
+    .cfg_data_i   (cfg_data_i),
+    .cfg_chain_i  (cfg_chain_i),
+    .cfg_chain_o  (cfg_chain_o)
+  );
+
+  // stage 1: products and their sums
+  logic [ColumnBits-1:0] column_q;
+  logic                  column_first, column_last;
+  logic [Pe*SumBits-1:0] sum_d, sum_q;
+  logic                  sum_valid_q, sum_first_q, sum_last_q;
+
+  assign column_first = column_q == '0;
+  assign column_last  = column_q == ColumnBits'(ColumnFolds - 1);
+
+  for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
+    logic [RowBits-1:0] row;
+    logic [SumBits-1:0] sum;
+    assign row = weights[pe*RowBits +: RowBits];
+    assign sum_d[pe*SumBits +: SumBits] = sum;
+
+    if (Popcount != 0) begin : gen_xnor
+      logic [$clog2(Simd+1)-1:0] agreeing;
+      popcount #(.Bits(Simd)) u_popcount (.data_i(row ~^ x), .count_o(agreeing));
+      assign sum = SumBits'(agreeing);
+    end else begin : gen_products
+      logic signed [XBits-1:0]       value, chosen;
+      logic signed [ProductBits-1:0] product;
+      logic [Simd-1:0]               minus;  // Icarus 11 miscounts an expression's ones, not a net's
+      logic                          unused;
+      assign minus  = (WeightKind == 2) ? ~row[Simd-1:0] : '0;
+      assign unused = ^product;  // a narrow accumulator drops the high bits
+      always_comb begin
+        sum = SumBits'($countones(minus));
+        for (int lane = 0; lane < Simd; lane++) begin
+          value = (InKind == 2) ? XBits'($signed({!x[lane*InBits], 1'b1}))
+                : (InKind == 1) ? XBits'($signed(x[lane*InBits +: InBits]))
+                                : $signed({1'b0, x[lane*InBits +: InBits]});
+          if (WeightKind == 2) begin
+            // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
+            chosen  = row[lane*WeightBits] ? value : ~value;
+            product = ProductBits'(chosen);
+          end else begin
+            chosen  = value;
+            product = ProductBits'(chosen)
+                    * ProductBits'($signed(row[lane*WeightBits +: WeightBits]));
+          end
+          sum = sum + SumBits'(product);
+        end
+      end
+    end
+  end
+
+  // stage 2: accumulation
+  logic [Pe*AccBits-1:0] acc_d, acc_q;
+
+  for (genvar pe = 0; pe < Pe; pe++) begin : gen_acc
+    logic [AccBits-1:0] partial, addend;
+    assign partial = sum_first_q ? '0 : acc_q[pe*AccBits +: AccBits];
+    assign addend  = (Popcount != 0) ? AccBits'(sum_q[pe*SumBits +: SumBits])
+                                     : AccBits'($signed(sum_q[pe*SumBits +: SumBits]));
+    assign acc_d[pe*AccBits +: AccBits] = partial + addend;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      address_q   <= '0;
+      column_q    <= '0;
+      sum_valid_q <= 1'b0;
+      valid_q     <= 1'b0;
+    end else begin
+      if (step) address_q <= (address_q == AddressBits'(Words - 1)) ? '0 : address_q + 1'b1;
+      if (advance) begin
+        if (x_valid) column_q <= column_last ? '0 : column_q + 1'b1;
+        sum_valid_q <= x_valid;
+        valid_q     <= sum_valid_q && sum_last_q;
+      end
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (advance) begin
+      sum_q       <= sum_d;
+      sum_first_q <= column_first;
+      sum_last_q  <= column_last;
+      if (sum_valid_q) acc_q <= acc_d;
+    end
+  end
+
+  assign valid_o = valid_q;
+  assign data_o  = acc_q;
+
+endmodule

@@ -1,0 +1,69 @@
+// Parameter memory: one read per cycle for the datapath, one access per cycle for configuration.
+//
+// Reference    flow/build/images.py fixes the word layout; here a word is Bits plain bits
+// Latency      1 cycle; data_o holds while enable_i is 0
+// Throughput   1 access per cycle
+// Stall        a configuration access takes the cycle: the datapath's read is lost in it
+//
+// One address port serves both, so that block RAM needs no read-during-write logic. Configuration
+// is for the time between vectors. Reset keeps every word; cfg_address_i must be below Words, its
+// higher bits are ignored.
+module memory #(
+  parameter int Words    = 8,   // at most 2^16
+  parameter int Bits     = 16,  // per word
+  parameter     File     = "",  // $readmemh image, one word per line
+  parameter int CfgIndex = 0,   // this memory's number on the configuration bus
+  parameter int CfgBits  = 16   // width of the configuration bus, at least Bits
+) (
+  input  logic                                          clk_i,
+  input  logic                                          rst_ni,  // synchronous, active low
+  // datapath
+  input  logic                                          enable_i,
+  input  logic [((Words > 1) ? $clog2(Words) : 1) - 1:0] address_i,
+  output logic [Bits-1:0]                               data_o,
+  // configuration
+  input  logic                                          cfg_valid_i,    // one access this cycle
+  input  logic                                          cfg_write_i,
+  input  logic [7:0]                                    cfg_memory_i,   // which memory
+  input  logic [15:0]                                   cfg_address_i,  // which word
+  input  logic [CfgBits-1:0]                            cfg_data_i,     // low Bits are written
+  input  logic [CfgBits-1:0]                            cfg_chain_i,    // earlier memories' reads
+  output logic [CfgBits-1:0]                            cfg_chain_o     // the cycle after a read
+);
+
+  localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
+
+  initial if (CfgBits < Bits || Words > 65536 || CfgIndex > 255) begin
+    $fatal(1, "%m: CfgBits=%0d must be at least Bits=%0d, Words=%0d at most 65536, CfgIndex=%0d 255",
+           CfgBits, Bits, Words, CfgIndex);
+  end
+
+  logic [Bits-1:0] words [Words];
+  initial if (File != "") $readmemh(File, words);
+
+  logic [AddressBits-1:0] address;
+  logic [Bits-1:0]        data_q;
+  logic                   cfg_read_q;
+  logic                   selected, write, read;
+  logic                   unused;
+
+  assign selected = cfg_valid_i && cfg_memory_i == 8'(CfgIndex);
+  assign write    = selected && cfg_write_i;
+  assign read     = selected ? !cfg_write_i : enable_i;
+  assign address  = selected ? cfg_address_i[AddressBits-1:0] : address_i;
+  assign unused   = ^{cfg_address_i, cfg_data_i};
+
+  always_ff @(posedge clk_i) begin
+    if (write) words[address] <= cfg_data_i[Bits-1:0];
+    else if (read) data_q <= words[address];
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) cfg_read_q <= 1'b0;
+    else         cfg_read_q <= selected && !cfg_write_i;
+  end
+
+  assign data_o      = data_q;
+  assign cfg_chain_o = cfg_read_q ? CfgBits'(data_q) : cfg_chain_i;
+
+endmodule

@@ -1,0 +1,228 @@
+"""One build and one set of images, ready to be run by the harness again and again."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.build import Build, FaultSite, SiteTable, memory_instance, netlist, site_table
+from flow.build.images import code_bits, image_text
+from flow.build.netlist import Netlist, image_path
+from flow.errors import ClaimError, InputError
+from flow.ir import Array, Graph, Kind
+from flow.schedule import Plan, unit_cycles
+from sim.runner import CompiledDesign, compile_design, simulate
+
+HARNESS = Path(__file__).with_name("harness") / "accelerator_harness.sv"
+BENCH = "sim.bench.accelerator_bench"
+TOP = "accelerator_harness"
+SPEED = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2")
+CAPACITY = 1 << 16  # input words a compiled harness holds, unless more are needed
+NEVER = 0xFFFFFFFF  # the harness's cycle number for a word that never came
+ALWAYS = 256  # chance in 256 per cycle to offer or to accept a word
+TAIL = 64  # cycles without a word after the last that count as silence
+VISIBLE = {
+    "memory": ("words",),
+    "fifo": ("high_water_q",),
+    TOP: (
+        *("start", "first", "images", "watchdog", "tail", "offer", "accept"),
+        *("cfg_valid", "cfg_write", "cfg_memory", "cfg_address", "cfg_data", "cfg_read"),
+        *("done", "extra_q", "protocol_q", "total_q"),
+    ),
+}  # module -> what the bench may touch; everything else stays free to be optimised
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Results:
+    """What the harness recorded: logits and classes (runs, images, ..), -1 where nothing came."""
+
+    logits: Array
+    classes: Array
+    taken: Array  # (runs, images), cycle of each result from the first offered input word
+    hung: NDArray[np.bool_]  # (runs,)
+    summary: Mapping[str, Any]  # the bench's own counts
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """The images ``x`` for the RTL of ``build``."""
+
+    build: Build
+    x: Array
+    cache: Path
+    simulator: str
+
+    def __post_init__(self) -> None:
+        edge = self.graph.input_edge
+        x = self.x
+        if x.shape[1:] != edge.shape or x.dtype.kind not in "iu" or not edge.type.contains(x):
+            raise InputError(
+                f"images of shape {x.shape[1:]} and type {x.dtype}: graph {self.graph.name!r} "
+                f"takes integers {edge}; quantize them first"
+            )
+        if not len(x):
+            raise InputError("no images; give at least one")
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph the build was made from."""
+        return self.build.graph()
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan the build was made by."""
+        return self.build.plan()
+
+    @cached_property
+    def net(self) -> Netlist:
+        """The instances of the build."""
+        return netlist(self.graph, self.plan)
+
+    @cached_property
+    def sites(self) -> SiteTable:
+        """The fault sites of the build."""
+        return site_table(self.graph, self.plan)
+
+    def deposits(self, group: Iterable[FaultSite]) -> list[tuple[str, int, str]]:
+        """Memory, word and mask in hexadecimal of flips that lie together; equal flips cancel.
+
+        Raises:
+            InputError: a site is no flip, or is not where this build has it.
+        """
+        masks: dict[tuple[str, int], int] = {}
+        for site in group:
+            if site.fault is not None and site.fault.kind is not Kind.FLIP:
+                raise InputError(f"{site.fault}: only flips can be deposited; give a flip")
+            try:
+                known = self.sites.at(site.memory, site.word, site.bit)
+            except (KeyError, IndexError) as error:
+                raise InputError(
+                    f"{site}: not in this build ({error}); use its own table"
+                ) from None
+            if known.fault != site.fault:
+                raise InputError(f"{site}: this build has {known.fault} there; use its own table")
+            key = (site.memory, site.word)
+            masks[key] = masks.get(key, 0) ^ (1 << site.bit)
+        return [(memory, word, f"{mask:x}") for (memory, word), mask in masks.items() if mask]
+
+    def run(
+        self,
+        runs: Sequence[Sequence[tuple[str, int, str]]],
+        *,
+        offer: int = ALWAYS,
+        accept: int = ALWAYS,
+        config: Sequence[Mapping[str, Any]] = (),
+    ) -> Results:
+        """Stream all images once per entry of ``runs``, with its deposits in place.
+
+        Raises:
+            ClaimError: the bench failed: a deposit did not take or was not restored.
+        """
+        with tempfile.TemporaryDirectory(prefix="accelerator.") as name:
+            work = Path(name)
+            (work / "images").symlink_to((self.build.directory / "images").resolve())
+            (work / "stimulus.hex").write_text(image_text(self._stimulus))
+            job = self._job(runs, config) | {"offer": offer, "accept": accept}
+            (work / "job.json").write_text(json.dumps(job))
+            words = f"+words={len(self._stimulus)}"
+            simulate(self._compiled, BENCH, work=work, plusargs=[words])
+            summary = json.loads((work / "summary.json").read_text())
+            if "error" in summary:
+                raise ClaimError(f"{self.build.directory}: {summary['error']}")
+            text = (work / "results.txt").read_bytes()
+        return self._decode(text, len(runs), summary)
+
+    @cached_property
+    def _compiled(self) -> CompiledDesign:
+        return compile_design(
+            [*self.build.sources(), HARNESS],
+            TOP,
+            parameters={
+                "InBits": self.net.units[0].source.bits,
+                "OutBits": self.net.units[-1].sink.bits,
+                "CfgBits": self.net.cfg_bits,
+                "Beats": len(self._stimulus) // len(self.x),
+                "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
+            },
+            public=VISIBLE,
+            cache=self.cache,
+            simulator=self.simulator,
+            timing=True,
+            arguments=SPEED if self.simulator == "verilator" else (),
+        )
+
+    @cached_property
+    def _stimulus(self) -> NDArray[np.uint8]:
+        """Bits of the input words, (images * beats, word bits)."""
+        kind, first = self.graph.input_edge.type, self.net.units[0]
+        codes = kind.encode(self.x.astype(np.int64)).reshape(-1, int(first.parameters["Simd"]))
+        return code_bits(codes, kind.bits)
+
+    def _job(
+        self, runs: Sequence[Sequence[tuple[str, int, str]]], config: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """What ``sim/bench/accelerator_bench.py`` reads."""
+        busy = sum(unit_cycles(self.graph, self.plan.folding).values())
+        return {
+            "memories": {
+                memory.name: {
+                    "instance": memory_instance(memory.name),
+                    "image": image_path(memory),
+                }
+                for memory in self.net.memories
+            },
+            "fifos": {u.name: u.name for u in self.net.units if u.module == "fifo"},
+            "first": 0,
+            "images": len(self.x),
+            "watchdog": 256 * (busy + len(self._stimulus) // len(self.x)) + 1000,
+            "tail": TAIL,
+            "config": list(config),
+            "runs": list(runs),
+        }
+
+    def _decode(self, text: bytes, runs: int, summary: Mapping[str, Any]) -> Results:
+        """Fixed-width lines, ``cycle word`` in hexadecimal, to integers."""
+        logit = self.graph.type_of(self.graph.logits)
+        classes = self.graph.edge(self.graph.logits).elements
+        bits = self.net.units[-1].sink.bits
+        digits = -(-bits // 4)
+        lines = np.frombuffer(text, np.uint8).reshape(-1, 8 + 1 + digits + 1)
+        if len(lines) != runs * len(self.x):
+            raise ClaimError(f"{len(lines)} results where {runs * len(self.x)} are owed")
+        nibbles = np.where(lines > ord("9"), lines - (ord("a") - 10), lines - ord("0"))
+        cycle = _number(_bits(nibbles[:, :8]))
+        word = _bits(nibbles[:, 9 : 9 + digits])
+        span = classes * logit.bits
+        codes = _number(word[:, :span].reshape(-1, classes, logit.bits))
+        chosen = _number(word[:, span:bits])
+        never = cycle == NEVER
+        logits = np.where(never[:, None], -1, logit.decode(codes))
+        shape = (runs, len(self.x))
+        return Results(
+            logits=logits.reshape(*shape, classes),
+            classes=np.where(never, -1, chosen).reshape(shape),
+            taken=cycle.reshape(shape),
+            hung=never.reshape(shape).any(axis=1),
+            summary=summary,
+        )
+
+
+def _bits(nibbles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bits of big-endian hexadecimal digits, bit 0 first."""
+    spread = (nibbles[:, ::-1, None] >> np.arange(4, dtype=np.uint8)) & 1
+    return spread.astype(np.uint8).reshape(len(nibbles), -1)
+
+
+def _number(bits: NDArray[np.uint8]) -> Array:
+    """The last axis, bit 0 first, as one integer."""
+    weights = np.int64(1) << np.arange(bits.shape[-1], dtype=np.int64)
+    total: Array = (bits * weights).sum(axis=-1, dtype=np.int64)
+    return total

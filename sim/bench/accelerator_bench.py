@@ -1,0 +1,109 @@
+"""Configures, injects, starts and waits; the harness streams the images and writes the results.
+
+Reads ``job.json`` in its working folder and writes ``summary.json`` there (both described in
+``sim/accelerator.py``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.handle import Immediate
+from cocotb.triggers import Timer
+
+PERIOD = 10  # ns, of the clock inside the harness
+
+
+@cocotb.test()
+async def run_job(dut: Any) -> None:
+    """One run of all images for every group of deposits, then every memory against its image."""
+    job = json.loads(Path("job.json").read_text())
+    try:
+        summary = await _run(dut, job)
+    except AssertionError as error:
+        summary = {"error": str(error)}
+    Path("summary.json").write_text(json.dumps(summary))
+
+
+async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
+    memories = {name: _words(dut, entry["instance"]) for name, entry in job["memories"].items()}
+    images = {name: _image(Path(entry["image"])) for name, entry in job["memories"].items()}
+    summary: dict[str, Any] = {"extra": [], "protocol": [], "cycles": 0}
+    for name in ("first", "images", "watchdog", "tail", "offer", "accept"):
+        getattr(dut, name).value = job[name]
+    await Timer(PERIOD, "ns")
+    for name, words in images.items():
+        _expect_equal(f"{name} as loaded", _hash(_read(memories[name], words)), _hash(words))
+    if job["config"]:
+        summary["config"] = [await _configure(dut, **access) for access in job["config"]]
+    for deposits in job["runs"]:
+        for name, word, mask in deposits:
+            _deposit(memories[name][word], images[name][word] ^ int(mask, 16), f"{name}[{word}]")
+        dut.start.set(Immediate(1 - int(dut.start.value)))
+        await dut.done.value_change
+        for name, word, _ in deposits:
+            _deposit(memories[name][word], images[name][word], f"{name}[{word}] restored")
+        summary["extra"].append(int(dut.extra_q.value))
+        summary["protocol"].append(int(dut.protocol_q.value))
+        summary["cycles"] += int(dut.total_q.value)
+    summary["high_water"] = {
+        edge: int(_at(dut, instance).high_water_q.value) for edge, instance in job["fifos"].items()
+    }
+    for name, words in images.items():
+        _expect_equal(f"{name} at the end", _hash(_read(memories[name], words)), _hash(words))
+    return summary
+
+
+async def _configure(dut: Any, *, memory: int, address: int, data: str | None) -> str:
+    """One access on the configuration bus; returns the word read, as hexadecimal."""
+    for name, value in (
+        ("cfg_memory", memory),
+        ("cfg_address", address),
+        ("cfg_data", int(data or "0", 16)),
+        ("cfg_write", int(data is not None)),
+        ("cfg_valid", 1),
+    ):
+        getattr(dut, name).value = value
+    await Timer(PERIOD, "ns")
+    dut.cfg_valid.value = 0
+    word = f"{int(dut.cfg_read.value):x}"
+    await Timer(PERIOD, "ns")
+    return word
+
+
+def _deposit(word: Any, value: int, what: str) -> None:
+    word.set(Immediate(value))
+    _expect_equal(what, int(word.value), value)
+
+
+def _expect_equal(what: str, found: int | str, wanted: int | str) -> None:
+    if found != wanted:
+        raise AssertionError(f"{what}: {found} where {wanted} was written")
+
+
+def _at(dut: Any, instance: str) -> Any:
+    handle = dut.u_accelerator
+    for name in instance.split("."):
+        handle = getattr(handle, name)
+    return handle
+
+
+def _words(dut: Any, instance: str) -> Any:
+    return _at(dut, instance).words
+
+
+def _image(path: Path) -> list[int]:
+    return [int(line, 16) for line in path.read_text().split()]
+
+
+def _read(memory: Any, words: list[int]) -> list[int]:
+    return [int(memory[address].value) for address in range(len(words))]
+
+
+def _hash(words: Iterable[int]) -> str:
+    return hashlib.sha256("\n".join(map(hex, words)).encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""memory.sv: one port for the datapath and for configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.triggers import ReadOnly, RisingEdge
+
+from sim.bench.stored_unit import access, store_of
+from sim.stream import Pins, start_clock, together
+from sim.vectors import Case, Store, load_cases
+
+
+async def read(pins: Pins, address: int) -> int:
+    """The datapath's read of one word."""
+    pins.enable_i.value, pins.address_i.value = 1, address
+    await RisingEdge(pins.clk_i)
+    pins.enable_i.value = 0
+    await ReadOnly()
+    word = int(pins.data_o.value)
+    await RisingEdge(pins.clk_i)
+    return word
+
+
+async def for_each_memory(dut: Any, check: Any) -> None:
+    """Start the clock, reset every instance and run ``check`` on all of them."""
+    start_clock(dut)
+
+    async def run(case: Case) -> None:
+        pins = Pins(dut, case.name)
+        pins.enable_i.value = pins.cfg_valid_i.value = pins.rst_ni.value = 0
+        pins.cfg_chain_i.value = 0
+        await RisingEdge(pins.clk_i)
+        pins.rst_ni.value = 1
+        await check(pins, store_of(case))
+
+    await together([(case.name, run(case)) for case in load_cases(Path("cases.json"))])
+
+
+async def expect_words(pins: Pins, words: tuple[int, ...]) -> None:
+    """Fail unless the datapath reads ``words``, one a cycle."""
+    pins.enable_i.value = 1
+    for address, word in enumerate(words):
+        pins.address_i.value = address
+        await RisingEdge(pins.clk_i)
+        await ReadOnly()
+        found = int(pins.data_o.value)
+        assert found == word, f"word {address} is {found:x}, not {word:x}"
+        await RisingEdge(pins.clk_i)
+    pins.enable_i.value = 0
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def the_datapath_reads_the_image(dut: Any) -> None:
+    """Each word comes one cycle after its address, also after a reset."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        await expect_words(pins, store.image)
+        pins.rst_ni.value = 0
+        await RisingEdge(pins.clk_i)
+        pins.rst_ni.value = 1
+        await expect_words(pins, store.image)
+
+    await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def the_output_holds_without_enable(dut: Any) -> None:
+    """A disabled read keeps the word that was read last, whatever the address does."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        last = len(store.image) - 1
+        assert await read(pins, last) == store.image[last]
+        for address in range(len(store.image)):
+            pins.address_i.value = address
+            await RisingEdge(pins.clk_i)
+            await ReadOnly()
+            assert int(pins.data_o.value) == store.image[last], "data_o changed while disabled"
+            await RisingEdge(pins.clk_i)
+
+    await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def configuration_writes_and_reads_each_word(dut: Any) -> None:
+    """A write changes its word alone, even against a read of the datapath in the same cycle."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        mask = (1 << store.bits) - 1
+        pins.address_i.value, pins.enable_i.value = 0, 1
+        for address, word in enumerate(store.image):
+            await access(pins, store.index, address, write=word ^ mask)
+            changed = [w ^ mask if a <= address else w for a, w in enumerate(store.image)]
+            for place, wanted in enumerate(changed):
+                found = await access(pins, store.index, place, chain=0)
+                assert found == wanted, f"word {place} is {found:x}, not {wanted:x}"
+        await expect_words(pins, tuple(word ^ mask for word in store.image))
+        for address, word in enumerate(store.image):
+            await access(pins, store.index, address, write=word)
+        await expect_words(pins, store.image)
+
+    await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_read_shows_on_the_chain_for_one_cycle(dut: Any) -> None:
+    """Its word replaces the chain in the cycle after the access, and only then."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        noise = (1 << store.cfg_bits) - 1
+        for memory, wanted in ((store.index, store.image[0]), (store.index + 1, noise)):
+            found = await access(pins, memory, 0, chain=noise)
+            assert found == wanted, f"memory {memory} answers {found:x}, not {wanted:x}"
+            await ReadOnly()
+            assert int(pins.cfg_chain_o.value) == noise, "the word stays on the chain"
+            await RisingEdge(pins.clk_i)
+        await access(pins, store.index + 1, 0, write=store.image[0] ^ 1)
+        await expect_words(pins, store.image)
+
+    await for_each_memory(dut, check)

@@ -1,0 +1,213 @@
+"""Simulate a board's top module at its pins: the very sources that become its bitstream."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flow.build import FaultSite, SiteTable, site_table
+from flow.build.board import RECORD
+from flow.build.images import image_bits, image_text
+from flow.errors import ClaimError, InputError
+from flow.graphfile import digest
+from flow.ir import Array, Fault, Graph
+from flow.schedule import load_plan, simulate_tokens
+from sim.host import Status
+from sim.runner import CompiledDesign, compile_design, simulate
+
+BENCH = "sim.bench.board_bench"
+TRIED = 64  # faults per memory among which one that shows is looked for
+UNUSED_COMMAND = 0x7F
+PROBE_STEPS = 6
+
+
+def simulate_board(
+    board_dir: Path,
+    graph: Graph,
+    x: Array,
+    *,
+    cache: Path,
+    simulator: str = "verilator",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Talk to the board top in ``board_dir`` over its serial pins; everything must equal ``graph``.
+
+    All images ``x`` are run. Then in each memory one stored bit is flipped through the protocol,
+    read back, an image run, and the word restored; an unknown command must be refused, the reset
+    button must keep the memories, and the first image must come out as at the beginning.
+
+    Returns:
+        ``images``, ``identification``, ``latency_cycles`` (every image took exactly what the plan
+        says) and ``faults`` (per memory: the fault, where it lies, the image, and whether its
+        logits moved).
+
+    Raises:
+        InputError: ``board_dir`` holds no board of ``graph``, or a changed memory image.
+        ClaimError: an answer differs from the graph's, or the bench failed.
+    """
+    step = progress or (lambda done, total: None)
+    record = _record(board_dir, graph)
+    plan = load_plan(board_dir / "plan.json")
+    sites = site_table(graph, plan)
+    _check_images(board_dir, graph, sites)
+    probes = _probes(graph, x, sites)
+    images = [{"run": codes} for codes in graph.input_edge.type.encode(x).tolist()]
+    names = [memory["name"] for memory in record["memories"]]
+    steps: list[dict[str, Any]] = [*images, {"garble": UNUSED_COMMAND}, {"button": 30}]
+    for probe in probes:
+        steps += probe.steps(names.index(probe.site.memory), images[probe.image])
+    steps.append(images[0])
+    step(0, 2)
+    top = record["top"]
+    design = compile_design(
+        sorted((board_dir / "rtl").glob("*.sv")),
+        top,
+        cache=cache,
+        public={top: sorted(record["ports"].values())},
+        simulator=simulator,
+    )
+    step(1, 2)
+    identification, *replies = _talk(design, record, board_dir, steps)
+    step(2, 2)
+    expected = graph.evaluate_all(x)
+    for number in range(len(x)):
+        _compare(replies[number], expected, graph, number, f"image {number}")
+    if replies[len(x)] != Status.UNKNOWN_COMMAND:
+        raise ClaimError(f"board {top}: status {replies[len(x)]} for an unknown command")
+    at = len(x) + 2
+    for probe in probes:
+        probe.check(replies[at : at + PROBE_STEPS], graph, x)
+        at += PROBE_STEPS
+    _compare(replies[at], expected, graph, 0, "image 0 after the faults")
+    latency = simulate_tokens(graph, plan.folding, plan.fifo_depth).first_latency
+    for number, reply in enumerate(replies[: len(x)]):
+        if reply["cycles"] != latency:
+            raise ClaimError(
+                f"image {number}: {reply['cycles']} cycles where {latency} are planned"
+            )
+    return {
+        "images": len(x),
+        "identification": identification,
+        "latency_cycles": latency,
+        "faults": [probe.record() for probe in probes],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """One stored bit to be flipped on the board, and the image to run meanwhile."""
+
+    site: FaultSite
+    fault: Fault
+    word: int  # as the image file has it
+    image: int
+    shows: bool
+
+    def steps(self, memory: int, run: dict[str, Any]) -> list[dict[str, Any]]:
+        """Read, flip, read, run, restore, read."""
+        place = [memory, self.site.word]
+        read, flipped = {"read": place}, self.word ^ (1 << self.site.bit)
+        flip, restore = ({"write": [*place, f"{word:x}"]} for word in (flipped, self.word))
+        return [read, flip, read, run, restore, read]
+
+    def check(self, replies: Sequence[Any], graph: Graph, x: Array) -> None:
+        """Compare the replies to :meth:`steps`."""
+        before, _, written, result, _, after = replies
+        flipped = self.word ^ (1 << self.site.bit)
+        for when, reply, wanted in (
+            ("at first", before, self.word),
+            ("after the flip", written, flipped),
+            ("after it was restored", after, self.word),
+        ):
+            if int(reply, 16) != wanted:
+                raise ClaimError(
+                    f"{self.site.memory} word {self.site.word}: the board has {reply} {when}, "
+                    f"not {wanted:x}"
+                )
+        faulty = graph.evaluate_all(x[self.image : self.image + 1], [self.fault])
+        _compare(result, faulty, graph, 0, f"image {self.image} with {self.fault}")
+
+    def record(self) -> dict[str, Any]:
+        site = self.site
+        place = {"memory": site.memory, "word": site.word, "bit": site.bit}
+        return {"fault": str(self.fault), **place, "image": self.image, "shows": self.shows}
+
+
+def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
+    """For each memory the first flip, of some spread over it, that moves a logit of an image."""
+    clean = graph.evaluate_all(x)[graph.logits]
+    probes = []
+    for layout in sites.layouts:
+        words = image_bits(graph.node(layout.node).op, layout)
+        total = layout.words * layout.bits
+        for place in range(0, total, max(1, total // TRIED)):
+            word, bit = divmod(place, layout.bits)
+            site = sites.at(layout.name, word, bit)
+            if site.fault is None:
+                continue
+            moved = graph.evaluate_all(x, [site.fault])[graph.logits] != clean
+            image = int(moved.any(axis=1).argmax())
+            number = int.from_bytes(np.packbits(words[word], bitorder="little").tobytes(), "little")
+            probe = _Probe(site, site.fault, number, image, bool(moved.any()))
+            if probe.shows:
+                break
+        probes.append(probe)
+    return probes
+
+
+def _check_images(board_dir: Path, graph: Graph, sites: SiteTable) -> None:
+    for layout in sites.layouts:
+        path = board_dir / "images" / f"{layout.name}.hex"
+        if path.read_text() != image_text(image_bits(graph.node(layout.node).op, layout)):
+            raise InputError(f"{path}: not the image of graph {graph.name!r}; synthesise again")
+
+
+def _record(board_dir: Path, graph: Graph) -> dict[str, Any]:
+    path = board_dir / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; make it with `bitproof synth`") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a board record ({error}); synthesise again") from None
+    if record.get("graph_digest") != digest(graph):
+        raise InputError(f"{path}: made from another graph than {graph.name!r}; synthesise again")
+    return record
+
+
+def _talk(
+    design: CompiledDesign, record: dict[str, Any], board_dir: Path, steps: list[dict[str, Any]]
+) -> list[Any]:
+    """The identification and one reply per step; the work folder stays if the bench fails."""
+    work = Path(tempfile.mkdtemp(prefix="board."))
+    (work / "images").symlink_to((board_dir / "images").resolve())
+    job = {
+        "period_ps": round(1e12 / record["clock_hz"]),
+        "bit_ps": round(1e12 / record["baud"]),
+        "ports": record["ports"],
+        "digest": record["graph_digest"],
+        "steps": steps,
+    }
+    (work / "job.json").write_text(json.dumps(job))
+    simulate(design, BENCH, work=work)
+    replies: list[Any] = json.loads((work / "replies.json").read_text())
+    shutil.rmtree(work)
+    return replies
+
+
+def _compare(
+    reply: dict[str, Any], values: dict[str, Array], graph: Graph, number: int, what: str
+) -> None:
+    logits, label = values[graph.logits][number].tolist(), int(values[graph.output][number])
+    if reply["logits"] != logits or reply["label"] != label:
+        raise ClaimError(
+            f"{what}: class {reply['label']} with logits {reply['logits']} on the board, class "
+            f"{label} with {logits} in the graph"
+        )

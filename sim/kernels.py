@@ -1,0 +1,73 @@
+"""Run single HLS kernels on words: one program holds every parameter set of a unit."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flow.errors import ClaimError
+from sim.compile import compile_host
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRun:
+    """One instance of a kernel, the words of its memory if it has one, and the words it is fed.
+
+    ``arguments`` are the numbers the kernel takes after its streams and memory.
+    """
+
+    parameters: Mapping[str, int]
+    inputs: Sequence[int]
+    arguments: Sequence[int]
+    memory: Sequence[int] = ()
+
+
+def run_kernels(stem: str, runs: Sequence[KernelRun], *, binaries: Path) -> list[list[int]]:
+    """The words each run of ``hls/kernels/<stem>.hpp`` writes, in order.
+
+    The program depends on the parameters and arguments only, so other words need no compilation.
+
+    Raises:
+        ClaimError: a kernel reads too much, leaves words unread, or does not compile.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        main = Path(work) / f"{stem}_units.cpp"
+        main.write_text(_program(stem, runs))
+        program = compile_host([main], include=[], binaries=binaries, optimise=False)
+    words = [word for run in runs for word in (*run.memory, len(run.inputs), *run.inputs)]
+    done = subprocess.run(
+        [str(program)], input=_hex(words), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ClaimError(f"kernel {stem}: {done.stderr.strip()}")
+    blocks = done.stdout.split("\n\n")[:-1]
+    return [[int(word, 16) for word in block.split()] for block in blocks]
+
+
+def _hex(words: Iterable[int]) -> str:
+    return "\n".join(f"{word:x}" for word in words)
+
+
+def _program(stem: str, runs: Sequence[KernelRun]) -> str:
+    instances = [
+        f"    run_unit({stem}<{', '.join(map(str, run.parameters.values()))}>, "
+        f"{', '.join(map(str, run.arguments))});"
+        for run in runs
+    ]
+    return "\n".join(
+        [
+            "#define AP_INT_MAX_W 8192",
+            '#include "unit.hpp"',
+            f'#include "{stem}.hpp"',
+            "",
+            "int main() {",
+            "  return run_all([] {",
+            *instances,
+            "  });",
+            "}",
+            "",
+        ]
+    )

@@ -1,0 +1,121 @@
+"""One RTL unit in simulation: a single build holds every parameter set of its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flow.atomic import write_atomic
+from sim.runner import RTL, compile_design, simulate
+from sim.vectors import Case, save_cases
+
+PARTS = {
+    "matvec": ("replay", "memory", "popcount"),
+    "threshold": ("memory",),
+}  # library files below each unit
+Pin = tuple[str, str, str]  # direction, name, width: a number or a size of the case
+STREAM: tuple[Pin, ...] = (
+    ("input", "rst_ni", "1"),
+    ("input", "valid_i", "1"),
+    ("output", "ready_o", "1"),
+    ("input", "data_i", "in"),
+    ("output", "valid_o", "1"),
+    ("input", "ready_i", "1"),
+    ("output", "data_o", "out"),
+)
+CONFIGURATION: tuple[Pin, ...] = (
+    ("input", "cfg_valid_i", "1"),
+    ("input", "cfg_write_i", "1"),
+    ("input", "cfg_memory_i", "8"),
+    ("input", "cfg_address_i", "16"),
+    ("input", "cfg_data_i", "cfg"),
+    ("input", "cfg_chain_i", "cfg"),
+    ("output", "cfg_chain_o", "cfg"),
+)
+PINS: dict[str, tuple[Pin, ...]] = {
+    "argmax": STREAM,
+    "fifo": (*STREAM, ("output", "high_water_o", "level")),
+    "matvec": (*STREAM, *CONFIGURATION),
+    "memory": (
+        ("input", "rst_ni", "1"),
+        ("input", "enable_i", "1"),
+        ("input", "address_i", "in"),
+        ("output", "data_o", "out"),
+        *CONFIGURATION,
+    ),
+    "popcount": (("input", "data_i", "in"), ("output", "count_o", "out")),
+    "replay": STREAM,
+    "threshold": (*STREAM, *CONFIGURATION),
+    "width": STREAM,
+}  # of each unit, besides the clock
+
+
+def run_unit(
+    unit: str, cases: Sequence[Case], *, work: Path, cache: Path, simulator: str = "verilator"
+) -> None:
+    """Simulate ``hls/rtl/<unit>.sv`` under ``sim/bench/<unit>_bench.py``, all ``cases`` at once.
+
+    Raises:
+        ClaimError: the simulator refuses the unit, or a bench fails.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    top = f"{unit}_cases"
+    source = work / f"{top}.sv"
+    write_atomic(source, top_text(unit, cases))
+    for case in cases:
+        if case.store is not None:
+            digits = -(-case.store.bits // 4)
+            lines = "".join(f"{word:0{digits}x}\n" for word in case.store.image)
+            write_atomic(work / f"{case.name}.hex", lines)
+    save_cases(cases, work / "cases.json")
+    library = [RTL / f"{stem}.sv" for stem in (unit, *PARTS.get(unit, ()))]
+    design = compile_design(
+        [*library, source], top, cache=cache, simulator=simulator, public={top: ("*",)}
+    )
+    simulate(design, f"sim.bench.{unit}_bench", work=work)
+
+
+def top_text(unit: str, cases: Sequence[Case]) -> str:
+    """One instance per case; its ports are the top's, prefixed with the case's name.
+
+    The ports lie at the top because Verilator ignores a deposit on an input inside the design.
+    """
+    ports, instances = ["  input logic clk_i"], []
+    clock = [] if unit == "popcount" else [".clk_i(clk_i)"]
+    for case in cases:
+        pins = PINS[unit]
+        ports += [
+            f"  {way} logic [{_width(size, case) - 1}:0] {case.name}_{pin}"
+            for way, pin, size in pins
+        ]
+        wired = ",\n    ".join([*clock, *(f".{pin}({case.name}_{pin})" for _, pin, _ in pins)])
+        given = ", ".join(f".{name}({value})" for name, value in _parameters(case).items())
+        instances.append(f"  {unit} #({given}) u_{case.name} (\n    {wired}\n  );\n")
+    header = f"module {unit}_cases (\n" + ",\n".join(ports) + "\n);\n"
+    return header + "".join(instances) + "endmodule\n"
+
+
+def _parameters(case: Case) -> dict[str, int | str]:
+    store = case.store
+    if store is None:
+        return dict(case.parameters)
+    return {
+        **case.parameters,
+        "File": f'"{case.name}.hex"',
+        "CfgIndex": store.index,
+        "CfgBits": store.cfg_bits,
+    }
+
+
+def _width(size: str, case: Case) -> int:
+    match size:
+        case "in":
+            return case.in_bits
+        case "out":
+            return case.out_bits
+        case "cfg":
+            return case.store.cfg_bits if case.store is not None else 0
+        case "level":
+            return case.parameters["Depth"].bit_length()
+        case _:
+            return int(size)

@@ -1,0 +1,67 @@
+"""Stimulus and expected response of one unit, written by the reference, read in the simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from flow.atomic import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The memory of a unit, and one change of it that shows in the outputs."""
+
+    image: tuple[int, ...]  # words as built
+    bits: int  # of a word
+    cfg_bits: int
+    index: int  # on the configuration bus
+    address: int  # of the changed word
+    word: int  # what it becomes
+    outputs: tuple[int, ...]  # expected while it is changed
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One parameter set of a stream unit with its vectors; words are non-negative integers.
+
+    Without stalls output word k is taken ``(k + 1) * steps + stages - 1`` cycles after the first
+    input word: the datasheet's latency and throughput in one number.
+    """
+
+    name: str
+    parameters: Mapping[str, int]
+    in_bits: int
+    out_bits: int
+    inputs: tuple[int, ...]  # words, whole vectors
+    outputs: tuple[int, ...]
+    vector: int  # input words of one vector
+    steps: int
+    stages: int
+    store: Store | None = None
+
+    def expected_cycles(self) -> list[int]:
+        """When each output word is taken, counted from the first input word."""
+        return [(k + 1) * self.steps + self.stages - 1 for k in range(len(self.outputs))]
+
+
+def save_cases(cases: Iterable[Case], path: Path) -> None:
+    """Write ``cases`` as JSON, which holds integers of any width."""
+    write_json(path, [asdict(case) for case in cases])
+
+
+def load_cases(path: Path) -> list[Case]:
+    """The inverse of :func:`save_cases`."""
+    return [_case(record) for record in json.loads(path.read_text())]
+
+
+def _case(record: dict[str, Any]) -> Case:
+    store = record.pop("store")
+    record |= {name: tuple(record[name]) for name in ("inputs", "outputs")}
+    if store is not None:
+        store |= {name: tuple(store[name]) for name in ("image", "outputs")}
+        record["store"] = Store(**store)
+    return Case(**record)

@@ -1,0 +1,208 @@
+"""The whole accelerator in RTL is the graph: clean, stalled, and under every stored bit's flip."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flow.build import SiteTable, build, load_build, site_table
+from flow.errors import ClaimError, InputError
+from flow.ir import Fault, Graph, Kind
+from flow.schedule import Folding, Plan, interval, make_plan, simulate_tokens
+from sim._session import Session
+from sim.accelerator import check_cycles, simulate_faults, simulate_rtl
+from tests.schedule.networks import binary_network, four_bit_network, random_images
+
+pytestmark = pytest.mark.rtl
+
+# both converters widen and narrow; the first layer is the slowest, or the last one is
+SHAPES = {
+    "binary": (
+        binary_network,
+        [8, 12, 6, 4],
+        {"fc0": Folding(2, 4), "fc1": Folding(6, 6), "fc2": Folding(4, 2)},
+    ),
+    "four-bit": (
+        four_bit_network,
+        [6, 4, 6, 3],
+        {"fc0": Folding(4, 6), "fc1": Folding(1, 2), "fc2": Folding(1, 1)},
+    ),
+}
+STALLS = [(10, 256), (256, 10), (40, 40)]
+STRIDE = {"binary": 1, "four-bit": 5}  # of the flips tried: every bit where there are few
+
+
+@dataclass(frozen=True)
+class Made:
+    shape: str
+    graph: Graph
+    plan: Plan
+    directory: Path
+    sites: SiteTable
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory):
+    def make_build(shape, seed=0):
+        network, sizes, folding = SHAPES[shape]
+        graph = network(sizes, seed, signs=True)
+        plan = make_plan(graph, folding=folding)
+        directory = tmp_path_factory.mktemp(shape) / "build"
+        build(graph, plan, directory)
+        return Made(shape, graph, plan, directory, site_table(graph, plan))
+
+    return make_build
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def made(request, make):
+    return make(request.param)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_classes_and_cycles_are_those_of_the_graph_and_plan(
+    make, shape, seed, simulator, compiled
+):
+    made = make(shape, seed)
+    x = random_images(made.graph, 40, seed)
+    expected = made.graph.evaluate_all(x)
+
+    response = simulate_rtl(made.directory, x, cache=compiled, simulator=simulator)
+
+    np.testing.assert_array_equal(response.logits, expected[made.graph.logits])
+    np.testing.assert_array_equal(response.classes, expected[made.graph.output])
+    timing = simulate_tokens(made.graph, made.plan.folding, made.plan.fifo_depth, images=len(x))
+    assert response.taken.tolist() == list(timing.taken)
+    assert set(response.intervals[8:].tolist()) == {interval(made.graph, made.plan.folding)}
+
+
+@pytest.mark.parametrize(("offer", "accept"), STALLS)
+def test_random_stalls_change_no_answer(made, offer, accept, simulator, compiled):
+    x = random_images(made.graph, 40)
+    expected = made.graph.evaluate_all(x)
+
+    response = simulate_rtl(
+        made.directory, x, cache=compiled, simulator=simulator, offer=offer, accept=accept
+    )
+
+    np.testing.assert_array_equal(response.logits, expected[made.graph.logits])
+    np.testing.assert_array_equal(response.classes, expected[made.graph.output])
+    assert len(set(response.intervals.tolist())) > 3  # it did stall
+
+
+def test_a_flip_of_any_bit_in_rtl_is_the_fault_in_the_graph(made, simulator, compiled):
+    x = random_images(made.graph, 6)
+    sites = list(made.sites)[:: STRIDE[made.shape]]
+    done = []
+
+    found = simulate_faults(
+        made.directory,
+        x,
+        [[site] for site in sites],
+        cache=compiled,
+        simulator=simulator,
+        progress=lambda *counts: done.append(counts),
+    )
+
+    expected = [made.graph.evaluate_all(x, [site.fault]) for site in sites]
+    logits, classes = (
+        np.array([e[edge] for e in expected]) for edge in (made.graph.logits, made.graph.output)
+    )
+    np.testing.assert_array_equal(found.logits, logits)
+    np.testing.assert_array_equal(found.classes, classes)
+    assert (logits != made.graph.evaluate_all(x)[made.graph.logits]).any(axis=(1, 2)).sum() > 50
+    assert not found.hung.any()
+    assert done[-1] == (len(sites), len(sites))
+
+
+def test_flips_that_lie_together_act_together_and_two_of_one_bit_cancel(made, simulator, compiled):
+    x = random_images(made.graph, 6)
+    sites = list(made.sites)
+    rng = np.random.default_rng(3)
+    groups = [[sites[i] for i in rng.choice(len(sites), 5, replace=False)] for _ in range(30)]
+    groups += [[], [sites[0], sites[0]], sites[:8]]
+
+    found = simulate_faults(made.directory, x, groups, cache=compiled, simulator=simulator)
+
+    for group, logits in zip(groups, found.logits, strict=True):
+        expected = made.graph.evaluate_all(x, [site.fault for site in group])
+        np.testing.assert_array_equal(logits, expected[made.graph.logits])
+
+
+def test_fifos_hold_as_many_words_as_the_token_simulation_says(made, simulator, compiled):
+    x = random_images(made.graph, 20)
+    found = Session(load_build(made.directory), x, compiled, simulator).run([[]])
+    timing = simulate_tokens(made.graph, made.plan.folding, made.plan.fifo_depth, images=20)
+    assert found.summary["high_water"] == {
+        f"u_{node.name}_fifo": timing.high_water[node.output]
+        for node in made.graph.nodes
+        if node.output in timing.high_water
+    }
+
+
+def test_the_configuration_port_reads_and_writes_every_memory(made, simulator, compiled):
+    session = Session(load_build(made.directory), random_images(made.graph, 2), compiled, simulator)
+    accesses, wanted = [], []
+    for number, memory in enumerate(session.net.memories):
+        image = (made.directory / "images" / f"{memory.name}.hex").read_text().split()
+        for address, text in enumerate(image):
+            word = int(text, 16)
+            other = word ^ ((1 << memory.bits) - 1)
+            for data, read in ((None, word), (other, None), (None, other), (word, None)):
+                hexed = None if data is None else f"{data:x}"
+                accesses.append({"memory": number, "address": address, "data": hexed})
+                wanted.append(read)
+    found = session.run([[]], config=accesses).summary["config"]
+    pairs = zip(found, wanted, strict=True)
+    assert [int(f, 16) for f, w in pairs if w is not None] == [w for w in wanted if w is not None]
+
+
+def test_an_accelerator_that_stops_is_a_hang_and_not_a_timeout(make, simulator, compiled):
+    made = make("binary")
+    x = random_images(made.graph, 3)
+    found = Session(load_build(made.directory), x, compiled, simulator).run([[]], accept=0)
+    assert found.hung.tolist() == [True]
+    assert (found.classes == -1).all()
+    with pytest.raises(ClaimError, match="the accelerator stopped before its last result"):
+        simulate_rtl(made.directory, x, cache=compiled, simulator=simulator, accept=0)
+
+
+def test_a_result_in_another_cycle_than_planned_is_an_error(make, simulator, compiled):
+    made = make("binary")
+    x = random_images(made.graph, 12)
+    response = simulate_rtl(made.directory, x, cache=compiled, simulator=simulator)
+    late = replace(response, taken=response.taken + (np.arange(12) >= 10))
+    with pytest.raises(ClaimError, match="the result of image 10 comes in cycle"):
+        check_cycles(made.graph, made.plan, late)
+
+
+def test_a_site_of_another_build_or_another_kind_is_refused(make, compiled):
+    made = make("binary")
+    x = random_images(made.graph, 2)
+    site = made.sites.site(Fault("fc1", "weights", (0, 1), 0))
+    for wrong, message in (
+        (replace(site, word=site.word + 1), "this build has flip fc1.weights"),
+        (replace(site, memory="fc9.weights"), "not in this build"),
+        (
+            replace(site, fault=replace(site.fault, kind=Kind.STUCK1)),
+            "only flips can be deposited",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            simulate_faults(made.directory, x, [[wrong]], cache=compiled)
+
+
+@pytest.mark.parametrize("wrong", [np.full((2, 8), 17), np.zeros((2, 7), int), np.zeros((2, 8))])
+def test_images_that_are_no_input_are_refused(make, compiled, wrong):
+    with pytest.raises(InputError, match=r"takes integers 8:u5\[0\.\.16\]; quantize them first$"):
+        simulate_rtl(make("binary").directory, wrong, cache=compiled)
+
+
+def test_no_images_and_no_faults_are_refused(make, compiled):
+    made = make("binary")
+    with pytest.raises(InputError, match=r"^no images; give at least one$"):
+        simulate_rtl(made.directory, np.zeros((0, 8), int), cache=compiled)
+    with pytest.raises(InputError, match=r"^no groups of faults"):
+        simulate_faults(made.directory, np.zeros((1, 8), int), [], cache=compiled)

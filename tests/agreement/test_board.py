@@ -1,0 +1,63 @@
+"""The sources of a bitstream, simulated at the board's pins, against the graph."""
+
+import json
+
+import numpy as np
+import pytest
+
+from flow.build import build
+from flow.build.board import load_board, write_board
+from flow.errors import InputError
+from flow.schedule import make_plan
+from sim.board import simulate_board
+from tests.schedule.networks import binary_network, four_bit_network, random_images
+
+NETWORKS = {
+    "binary": lambda: binary_network([6, 8, 4], seed=3, signs=True),  # unsigned logits
+    "four bits": lambda: four_bit_network([6, 4, 3], seed=3, signs=True),  # signed, wide words
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def board(request, tmp_path_factory):
+    graph = NETWORKS[request.param]()
+    place = tmp_path_factory.mktemp("board")
+    made = build(graph, make_plan(graph, cycles=12), place / "build")
+    write_board(made, load_board("ulx3s"), place / "board")
+    return graph, place / "board"
+
+
+@pytest.mark.rtl
+def test_the_board_answers_as_the_graph_does_clean_and_faulty(board, simulator, compiled):
+    graph, place = board
+    record = simulate_board(
+        place, graph, random_images(graph, 4), cache=compiled, simulator=simulator
+    )
+    memories = [
+        memory["name"] for memory in json.loads((place / "board.json").read_text())["memories"]
+    ]
+    assert record["images"] == 4
+    assert [probe["memory"] for probe in record["faults"]] == memories
+    assert all(probe["shows"] for probe in record["faults"])
+
+
+def test_a_changed_image_is_refused(board, tmp_path):
+    graph, place = board
+    path = place / "images" / "fc0.weights.hex"
+    right = path.read_text()
+    first, *rest = right.split()
+    path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest]) + "\n")
+    try:
+        with pytest.raises(InputError, match=r"fc0.weights.hex: not the image of graph 'net'; syn"):
+            simulate_board(place, graph, random_images(graph, 4), cache=tmp_path)
+    finally:
+        path.write_text(right)
+
+
+def test_a_board_of_another_network_is_refused(board, tmp_path):
+    _, place = board
+    other = binary_network([6, 4], seed=9)
+    with pytest.raises(InputError, match=r"board.json: made from another graph than 'net'; synth"):
+        simulate_board(place, other, np.zeros((1, 6), dtype=np.int64), cache=tmp_path)
+    with pytest.raises(InputError, match=r"no such file; make it with `bitproof synth`$"):
+        simulate_board(tmp_path, other, np.zeros((1, 6), dtype=np.int64), cache=tmp_path)

@@ -1,0 +1,116 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flow.build import netlist, netlist_text
+from flow.build.netlist import memory_instance, unit_parameters
+from flow.errors import InputError
+from flow.graphfile import digest
+from flow.ir import Edge, IntType
+from flow.ops import OPS, Compare, Decode
+from flow.schedule import Folding, Plan, make_plan
+from tests.schedule.networks import binary_network, four_bit_network
+
+GOLDEN = Path(__file__).with_name("accelerator.golden.sv")
+
+
+def test_the_text_of_a_tiny_network_is_the_golden_one():
+    graph = binary_network([4, 2, 2], signs=True)
+    plan = make_plan(graph, folding={"fc0": Folding(1, 2), "fc1": Folding(2, 2)})
+    assert netlist_text(netlist(graph, plan)) == GOLDEN.read_text()
+
+
+def test_weights_do_not_change_the_text():
+    """So that one compiled simulator serves every network of the same shape."""
+    one, other = four_bit_network([4, 2, 3], seed=1), four_bit_network([4, 2, 3], seed=2)
+    texts = [netlist_text(netlist(g, make_plan(g, cycles=4))) for g in (one, other)]
+    assert texts[0] == texts[1]
+
+
+def test_every_stream_has_one_width_on_both_sides():
+    graph = four_bit_network([8, 4, 6, 10])
+    for cycles in (1, 3, 8, 24, 60):
+        net = netlist(graph, make_plan(graph, cycles=cycles))
+        for unit, after in zip(net.units, net.units[1:], strict=False):
+            assert unit.sink == after.source
+        for unit in net.units:
+            if unit.module == "width":
+                lanes = (unit.parameters["InLanes"], unit.parameters["OutLanes"])
+                bits = [n * unit.parameters["Bits"] for n in lanes]
+                assert bits == [unit.source.bits, unit.sink.bits]
+
+
+def test_a_memory_lies_where_the_configuration_says():
+    assert memory_instance("fc0.weights") == "u_fc0.u_weights"
+    assert memory_instance("act_1.thresholds") == "u_act_1.u_thresholds"
+
+
+def rewritten(graph, name, **changes):
+    return graph.map(
+        lambda node: replace(node, op=replace(node.op, **changes)) if node.name == name else node
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        (
+            "fc0",
+            {"decode": Decode.CLAMP},
+            "node 'fc0': no RTL decodes clamp; lower with --decode plain",
+        ),
+        (
+            "act0",
+            {"compare": Compare.SEARCH},
+            "node 'act0': no RTL compares by search; use the count form",
+        ),
+        (
+            "fc0",
+            {"weights": np.ones((4, 2), dtype=int), "groups": 2},
+            "node 'fc0': no RTL takes 2 groups; use 1",
+        ),
+        (
+            "fc0",
+            {"weights": np.ones((4, 4), dtype=int), "weight_type": IntType(4)},
+            "node 'fc0': no RTL takes u4 weights; use signed or bipolar ones",
+        ),
+    ],
+)
+def test_what_the_library_does_not_have_is_refused_by_name(name, changes, message):
+    graph = rewritten(four_bit_network([4, 4, 3]), name, **changes)
+    with pytest.raises(InputError) as caught:
+        netlist(graph, make_plan(graph))
+    assert str(caught.value) == message
+
+
+def test_a_node_without_a_hardware_name_is_refused():
+    graph = binary_network([4, 2, 2])
+    named = graph.map(lambda n: replace(n, name="Fc-0") if n.name == "fc0" else n)
+    with pytest.raises(InputError, match=r"^node 'Fc-0': no hardware name; use a-z, 0-9 and _$"):
+        netlist(named, make_plan(named))
+
+
+def test_a_memory_the_bus_cannot_address_is_refused():
+    graph = binary_network([512, 256, 2])
+    plan = Plan(digest(graph), {"fc0": Folding(1, 1), "fc1": Folding(1, 1)}, {"y0": 256})
+    with pytest.raises(InputError, match=r"^node 'fc0': 131072 memory words where .* raise pe or"):
+        netlist(graph, plan)
+
+
+def test_a_plan_without_a_depth_for_an_edge_is_refused():
+    graph = binary_network([4, 2, 2])
+    plan = replace(make_plan(graph), fifo_depth={})
+    with pytest.raises(InputError, match=r"^edge 'y0': the plan has no FIFO depth for it"):
+        netlist(graph, plan)
+
+
+@pytest.mark.parametrize("op", OPS.values())
+def test_every_op_has_rtl_parameters(op):
+    assert unit_parameters.dispatch(op) is not unit_parameters.dispatch(object)
+
+
+def test_an_unknown_op_has_no_rtl():
+    with pytest.raises(TypeError, match=r"^no RTL for str; register one"):
+        unit_parameters("pool", Folding(1, 1), "pool", Edge((1,), IntType(1)))

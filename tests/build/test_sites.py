@@ -1,0 +1,117 @@
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flow.build import SiteTable, image_bits, site_table
+from flow.build.images import PADDING, memory_layouts
+from flow.ir import Fault, IntType, Kind
+from flow.ops import MatVec
+from flow.schedule import Folding, make_plan
+from tests.schedule.networks import binary_network, four_bit_network, networks
+
+
+def all_faults(graph):
+    for node in graph.nodes:
+        for name, kind in node.op.stored.items():
+            shape = getattr(node.op, name).shape
+            for *index, bit in product(*map(range, shape), range(kind.bits)):
+                yield Fault(node.name, name, tuple(index), bit)
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(), st.integers(1, 60))
+def test_sites_and_stored_bits_are_one_to_one(graph, cycles):
+    table = site_table(graph, make_plan(graph, cycles=cycles))
+    sites, faults = list(table), list(all_faults(graph))
+
+    assert len(table) == len(sites) == len(faults)
+    assert table.padding == 0
+    assert {site.fault for site in sites} == set(faults)
+    assert len({(site.memory, site.word, site.bit) for site in sites}) == len(sites)
+    assert all(table.site(site.fault) == site for site in sites)
+
+
+@pytest.mark.parametrize("make", [binary_network, four_bit_network])
+def test_flipping_a_site_in_the_image_is_the_fault_in_the_graph(make):
+    graph = make([6, 4, 4, 2], signs=True)
+    table = site_table(graph, make_plan(graph, cycles=6))
+    for layout in table.layouts:
+        clean = image_bits(graph.node(layout.node).op, layout)
+        for word, bit in np.ndindex(clean.shape):
+            fault = table.at(layout.name, word, bit).fault
+            found = image_bits(graph.with_faults([fault]).node(fault.node).op, layout)
+            changed = np.argwhere(found != clean).tolist()
+            assert changed == [[word, bit]]
+
+
+def test_the_kind_of_a_fault_does_not_move_it():
+    graph = binary_network([4, 2, 2])
+    table = site_table(graph, make_plan(graph))
+    flip = table.site(Fault("fc1", "weights", (1, 0), 0))
+    stuck = table.site(Fault("fc1", "weights", (1, 0), 0, Kind.STUCK1))
+    assert (flip.memory, flip.word, flip.bit) == (stuck.memory, stuck.word, stuck.bit)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("fc0", "weights", (2, 0), 0),
+        Fault("fc0", "weights", (-1, 0), 0),
+        Fault("fc0", "weights", (0,), 0),
+        Fault("fc0", "weights", (0, 0), 1),
+        Fault("fc0", "thresholds", (0, 0), 0),
+        Fault("act0", "sign", (0,), 0),
+        Fault("fc9", "weights", (0, 0), 0),
+    ],
+    ids=str,
+)
+def test_a_bit_that_is_not_stored_has_no_site(fault):
+    graph = binary_network([4, 2, 2])
+    with pytest.raises(KeyError, match="this build stores no such bit"):
+        site_table(graph, make_plan(graph)).site(fault)
+
+
+def test_an_address_outside_a_memory_is_refused():
+    graph = binary_network([4, 2, 2])
+    table = site_table(
+        graph, make_plan(graph, folding={"fc0": Folding(1, 2), "fc1": Folding(1, 1)})
+    )
+    with pytest.raises(IndexError, match=r"^fc0.weights has 4 words of 2 bits$"):
+        table.at("fc0.weights", 4, 0)
+
+
+def test_padding_bits_are_counted_apart_and_carry_no_fault():
+    op = MatVec([[1, 1]], IntType.bipolar1(), IntType(2), popcount=True)
+    (layout,) = memory_layouts(op, Folding(1, 2), node="fc0")
+    layout.parameter[0, 1] = PADDING
+    table = SiteTable((layout,))
+    assert (len(table), table.padding) == (1, 1)
+    assert table.at("fc0.weights", 0, 1).fault is None
+    assert table.table().column("node").to_pylist() == ["fc0", None]
+    assert table.table().column("index0").to_pylist() == [0, None]
+
+
+def test_the_column_table_lists_the_same_sites():
+    graph = four_bit_network([4, 2, 3], signs=True)
+    table = site_table(graph, make_plan(graph, cycles=4))
+    rows = table.table().to_pylist()
+    assert len(rows) == len(table)
+    for row, site in zip(rows, table, strict=True):
+        index = tuple(i for i in (row["index0"], row["index1"]) if i is not None)
+        fault = Fault(row["node"], row["parameter"], index, row["code_bit"])
+        assert (row["memory"], row["word"], row["bit"], fault) == (
+            site.memory,
+            site.word,
+            site.bit,
+            site.fault,
+        )
+
+
+def test_the_digest_follows_the_physical_layout_only():
+    one, other = four_bit_network([4, 2, 3], seed=1), four_bit_network([4, 2, 3], seed=2)
+    tight, loose = make_plan(one, cycles=2), make_plan(one, cycles=8)
+    assert site_table(one, tight).digest() == site_table(other, tight).digest()
+    assert site_table(one, tight).digest() != site_table(one, loose).digest()

@@ -1,0 +1,132 @@
+"""Model and RTL under the same faults, and RTL that is wrong."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flow.build import build, load_build
+from flow.build.manifest import save_manifest, sha256
+from flow.campaign import Recipe, replay, run_campaign
+from flow.campaign.execute import execute
+from flow.campaign.model import evaluate_faults, reference
+from flow.campaign.prepare import prepare
+from flow.campaign.reproducer import Answer, load_reproducer
+from flow.errors import ClaimError, InputError
+from flow.schedule import make_plan
+from sim.accelerator import FaultResponse
+from tests.campaign.campaigns import four_bit_network, labelled
+
+pytestmark = pytest.mark.rtl
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A folder with a build in ``build``, and images with labels."""
+    folder = tmp_path_factory.mktemp("rtl")
+    graph = four_bit_network((6, 4, 3), signs=True)
+    build(graph, make_plan(graph), folder / "build")
+    return folder, labelled(graph, 12)
+
+
+def recipe(directory, **settings):
+    chosen = {"images": 6, "faults": 70, "seed": 1, "unit": 64} | settings
+    return Recipe(name="rtl", build=directory, data="random", **chosen)
+
+
+def corrupted(folder, name, change):
+    """A copy of the build with one image changed, as if the generator had written it so."""
+    copy = folder / name
+    shutil.copytree(folder / "build", copy)
+    image = copy / "images" / "fc1.weights.hex"
+    words = image.read_text().split()
+    image.write_text("\n".join(change(words)) + "\n")
+    made = replace(load_build(folder / "build"), directory=copy)
+    relative = str(Path("images") / "fc1.weights.hex")
+    save_manifest(replace(made, files=dict(made.files) | {relative: sha256(image)}))
+    return copy
+
+
+def flip_lowest_bit(words):
+    first = words[0]
+    return [first[:-1] + f"{int(first[-1], 16) ^ 1:x}", *words[1:]]
+
+
+def test_every_pair_agrees_in_model_and_rtl(network, compiled):
+    folder, data = network
+    record = run_campaign(recipe(folder / "build"), data, out=folder / "out", cache=compiled)
+    assert record.engines == ("model", "rtl")
+    assert record.pairs == record.faults * 6
+    assert record.faults >= 70
+    assert record.changed_pairs > 0
+    assert set(record.seconds) == {"model", "rtl"}
+
+
+def test_rtl_with_one_wrong_bit_is_caught_and_its_reproducer_fails_again(network, compiled):
+    folder, data = network
+    wrong = corrupted(folder, "wrong", flip_lowest_bit)
+    out = folder / "caught"
+    with pytest.raises(ClaimError, match="model and RTL do not agree: ") as error:
+        run_campaign(recipe(wrong), data, out=out, cache=compiled)
+    assert f"bitproof replay {out / 'reproducer.json'}" in str(error.value)
+    assert not list((out / "shards").iterdir())
+    case = load_reproducer(out / "reproducer.json")
+    assert case.fault is None  # the clean run is wrong already
+    assert case.answers["model"] != case.answers["rtl"]
+    found = replay(out / "reproducer.json", cache=compiled)
+    assert found.reproduced
+    assert found.answers["rtl"] == case.answers["rtl"]
+    assert found.answers["model"] == found.answers["batched"] == case.answers["model"]
+    assert found.first_differing == "fc1"
+    mended = replay(out / "reproducer.json", cache=compiled, build=folder / "build")
+    assert not mended.reproduced
+    assert mended.first_differing is None
+
+
+@pytest.mark.parametrize("wrong", ["class", "logit", "hang"])
+def test_a_single_wrong_pair_is_found_in_class_or_logits_alone(
+    network, compiled, monkeypatch, wrong
+):
+    folder, data = network
+    campaign = prepare(recipe(folder / "build"), data)
+    unit = campaign.units[0]
+    faults = campaign.faults.faults[unit.first : unit.last]
+    clean = reference(campaign.graph, campaign.x)
+    right = evaluate_faults(campaign.graph, campaign.x, faults)
+    logits = np.concatenate([clean.logits[None], right.logits])
+    classes = np.concatenate([clean.classes[None], right.classes])
+    if wrong != "logit":
+        classes[18, 4] = -1 if wrong == "hang" else (classes[18, 4] + 1) % 3
+    if wrong != "class":
+        logits[18, 4, 1] = -1 if wrong == "hang" else logits[18, 4, 1] + 1
+
+    def simulated(directory, x, sites, *, cache):
+        assert [site.fault for group in sites for site in group] == list(faults)
+        return FaultResponse(logits, classes, (classes < 0).any(axis=1).astype(int), cycles=0)
+
+    monkeypatch.setattr("sim.accelerator.simulate_faults", simulated)
+    case = execute(campaign, unit, cache=compiled)
+    assert (case.fault, case.position) == (faults[17], campaign.images[4])
+    assert case.image == tuple(campaign.x[4])
+    assert case.answers["rtl"] == Answer(tuple(logits[18, 4]), classes[18, 4])
+    assert case.answers["model"] == Answer(tuple(right.logits[17, 4]), right.classes[17, 4])
+    assert ("rtl gives no answer" in str(case)) == (wrong == "hang")
+
+
+def test_a_build_changed_since_a_campaign_began_is_refused(network, compiled):
+    folder, data = network
+    first = folder / "first"
+    shutil.copytree(folder / "build", first)
+    settings = {"engines": ["model"], "faults": 60}
+    run_campaign(recipe(first, **settings), data, out=folder / "same", cache=compiled)
+    other = corrupted(folder, "other", flip_lowest_bit)
+    with pytest.raises(InputError, match="its campaign has another build files"):
+        run_campaign(
+            recipe(other, **settings),
+            data,
+            out=folder / "same",
+            cache=compiled,
+            resume=True,
+        )

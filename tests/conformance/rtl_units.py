@@ -1,0 +1,68 @@
+"""RTL under test: parameter sets with the vectors that the reference answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flow.build.images import image_bits, image_text, memory_layouts, read_image
+from flow.build.netlist import unit_parameters
+from flow.ir import Edge, Fault, apply_faults
+from sim.vectors import Case, Store
+from tests.conformance.hls_units import beats
+
+
+def stored_case(name, given, folding, source, x, *, steps, stages, spare=3, index=5):
+    """A MatVec or Threshold on ``x``; the configuration bus is ``spare`` bits wider than a word."""
+    edge = Edge(x.shape[1:], source)
+    lanes = folding.simd if hasattr(given, "weights") else folding.pe
+    output = given.out_type(edge).type
+
+    def words(changed):
+        return tuple(beats(output.encode(changed.evaluate(x)), folding.pe, output.bits))
+
+    (layout,) = memory_layouts(given, folding, node="unit")
+    image = read_image(image_text(image_bits(given, layout)))
+    address = layout.words - 1
+    changed, flipped = _visible_change(given, layout, address, lambda op: words(op) != words(given))
+    return Case(
+        name=name,
+        parameters=unit_parameters(given, folding, "unit", edge),
+        in_bits=lanes * source.bits,
+        out_bits=folding.pe * output.bits,
+        inputs=tuple(beats(source.encode(x), lanes, source.bits)),
+        outputs=words(given),
+        vector=x.shape[1] // lanes,
+        steps=steps,
+        stages=stages,
+        store=Store(
+            image=tuple(image),
+            bits=layout.bits,
+            cfg_bits=layout.bits + spare,
+            index=index,
+            address=address,
+            word=image[address] ^ flipped,
+            outputs=words(changed),
+        ),
+    )
+
+
+def _visible_change(op, layout, address, shows):
+    """``op`` with random bits of one memory word flipped so that it shows, and those bits."""
+    for seed in range(100):
+        bits = np.flatnonzero(np.random.default_rng(seed).random(layout.bits) < 0.5)
+        changed = apply_faults(op, [_flip(layout, address, bit) for bit in bits])
+        if shows(changed):
+            return changed, sum(1 << int(bit) for bit in bits)
+    raise AssertionError("no change of the last word shows in the outputs; choose other inputs")
+
+
+def _flip(layout, address, bit):
+    parameter = int(layout.parameter[address, bit])
+    place = np.unravel_index(int(layout.element[address, bit]), layout.shapes[parameter])
+    index = tuple(int(i) for i in place)
+    return Fault("unit", layout.parameters[parameter], index, int(layout.bit[address, bit]))
+
+
+def ends(kind):
+    """The smallest and the largest value a stored code of ``kind`` means."""
+    return kind.code_lo, kind.code_hi

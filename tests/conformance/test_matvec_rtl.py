@@ -1,0 +1,55 @@
+"""matvec.sv equals the reference on every word, in exactly the cycles of its datasheet."""
+
+import numpy as np
+import pytest
+
+from flow.ir import IntType
+from flow.ops import MatVec
+from flow.schedule import cycles
+from sim.unit import run_unit
+from tests.conformance.hls_units import any_codes, fold
+from tests.conformance.rtl_units import stored_case
+
+B1, U5, U8, S3 = (IntType.parse(text) for text in ("b1", "u5", "u8", "s3"))
+S4, U4, S16 = (IntType.parse(text) for text in ("s4", "u4", "s16"))
+STAGES = 3  # weight read, sum of products, accumulator
+
+# rows, columns, folding, input, weights, accumulator, popcount
+CASES = [
+    (6, 8, fold(2, 4), U5, B1, "s12", False),  # few-bit inputs, binary weights
+    (6, 8, fold(1, 1), U5, B1, "s4", False),  # wraps
+    (8, 12, fold(8, 12), B1, B1, "u4", True),  # XNOR, everything at once
+    (4, 6, fold(1, 1), B1, B1, "u3", True),
+    (10, 64, fold(5, 32), B1, B1, "u7", True),
+    (4, 16, fold(2, 8), B1, B1, "u3", True),  # the popcount wraps
+    (6, 10, fold(3, 2), U4, S4, "s12", False),
+    (6, 10, fold(6, 5), U4, S4, "s6", False),  # wraps
+    (3, 4, fold(3, 2), S3, S3, "u5", False),  # signed inputs; an unsigned register wraps
+    (4, 6, fold(2, 3), B1, S4, "s7", False),  # bipolar inputs, wider weights
+    (4, 6, fold(2, 6), S3, B1, "s9", False),  # signed inputs, binary weights
+    (4, 6, fold(1, 3), B1, B1, "s5", False),  # both bipolar, as products
+    (2, 3, fold(2, 1), S16, S16, "s63", False),
+    (4, 98, fold(4, 49), U8, S4, "s20", False),  # memory words of 784 bits
+    (1, 1, fold(1, 1), U4, S4, "s8", False),
+]
+
+
+def case(number, *, vectors=4):
+    """One row of the table on random codes and on all four pairs of extremes."""
+    rows, columns, folding, source, kind, accumulator, popcount = CASES[number]
+    rng = np.random.default_rng(number)
+    weights = any_codes(rng, kind, (rows, columns))
+    weights[0], weights[-1] = kind.code_lo, kind.code_hi
+    op = MatVec(weights, kind, IntType.parse(accumulator), popcount=popcount)
+    x = any_codes(rng, source, (vectors, columns))
+    x[0], x[-1] = source.code_lo, source.code_hi
+    steps = columns // folding.simd
+    assert cycles(op, folding) == rows // folding.pe * steps
+    return stored_case(f"m{number}", op, folding, source, x, steps=steps, stages=STAGES)
+
+
+@pytest.mark.rtl
+def test_the_unit_equals_the_reference(simulator, compiled, tmp_path):
+    cases = [case(number) for number in range(len(CASES))]
+
+    run_unit("matvec", cases, work=tmp_path, cache=compiled, simulator=simulator)

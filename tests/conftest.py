@@ -1,0 +1,21 @@
+"""Options and fixtures shared by every test."""
+
+import pytest
+
+from sim.runner import ROOT, SIMULATORS
+
+
+def pytest_addoption(parser):
+    parser.addoption("--sim", choices=SIMULATORS, default=SIMULATORS[0], help="RTL simulator")
+
+
+@pytest.fixture(scope="session")
+def simulator(request):
+    """The simulator that RTL tests run in."""
+    return request.config.getoption("--sim")
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """Where compiled designs are kept, by content: a second run of the tests compiles nothing."""
+    return ROOT / "build" / "cache" / "rtl"

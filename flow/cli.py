@@ -43,6 +43,7 @@ class Property(StrEnum):
     """What is certified."""
 
     INPUT = "input"
+    PIXEL = "pixel"
     BITS = "bits"
 
 
@@ -204,7 +205,7 @@ def certify(
     limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Certify test images against input perturbations or every single stored-bit flip."""
+    """Certify test images: whole inputs, any one pixel, or every single stored-bit flip."""
     from flow import evidence
 
     images = _images(data, limit)
@@ -212,9 +213,8 @@ def certify(
         if property is Property.BITS:
             record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
         else:
-            record = evidence.certify_input(
-                graph, images, radii=radius or [1], directory=certificates, progress=step
-            )
+            one = evidence.certify_pixel if property is Property.PIXEL else evidence.certify_input
+            record = one(graph, images, radii=radius or [1], directory=certificates, progress=step)
     emit(_signed(record), as_json=json, output=output)
 
 

@@ -13,9 +13,10 @@ from flow.attack import bfa, random_flips
 from flow.attack.result import AttackResult
 from flow.campaign import By, critical_share, direction_counts, run_campaign, shares
 from flow.campaign import load_recipe as load_campaign
+from flow.certify import SingleFlips, save_certificates, single_flips
 from flow.certify import certify_bits as certify_every_flip
 from flow.certify import certify_input as certify_box
-from flow.certify import save_certificates, single_flips
+from flow.certify import certify_pixel as certify_one_element
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
@@ -49,6 +50,34 @@ def certify_input(
     }
 
 
+def certify_pixel(
+    graph_path: Path,
+    data: Images,
+    *,
+    radii: Sequence[int],
+    directory: Path,
+    progress: Progress | None = None,
+) -> Record:
+    """Every move of any one element within each radius, exactly; counts in the record."""
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    rows = []
+    for radius in radii:
+        found = certify_one_element(graph, x, y=data.y, radius=radius, progress=progress)
+        path = directory / f"pixel-radius-{radius}.json"
+        save_certificates(found, path)
+        rows.append({"radius": radius, **found.summary(), "certificates": path.name})
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "pixel",
+        "method": "exhaustive: every value of every one element within the radius, exact",
+        "data": data.name,
+        "images": len(x),
+        "radii": rows,
+    }
+
+
 def certify_bits(
     graph_path: Path, data: Images, *, directory: Path, progress: Progress | None = None
 ) -> Record:
@@ -76,10 +105,31 @@ def certify_bits(
         "seconds": round(seconds, 2),
         "worst_fault": str(flips.bits.fault(worst)),
         "worst_fault_images": int(flips.class_changes[worst]),
+        "by_bit": _by_bit(flips, len(x)),
         "enumeration": flips.enumeration(),
         **found.summary(),
         "certificates": "bits-single.json",
     }
+
+
+def _by_bit(flips: SingleFlips, images: int) -> list[Record]:
+    """Exact shares of pairs with changed logits and class, per parameter and bit position."""
+    rows = []
+    for block in flips.bits.blocks:
+        span = slice(block.first, block.first + block.size)
+        logits = flips.logit_changes[span].reshape(-1, block.bits).sum(axis=0)
+        classes = flips.class_changes[span].reshape(-1, block.bits).sum(axis=0)
+        pairs = block.size // block.bits * images
+        rows += [
+            {
+                "group": f"{block.node}.{block.parameter} bit {bit}",
+                "pairs": pairs,
+                "changed": int(logits[bit]) / pairs,
+                "critical": int(classes[bit]) / pairs,
+            }
+            for bit in range(block.bits)
+        ]
+    return rows
 
 
 def attack(

@@ -54,8 +54,10 @@ def run_flow(
     certificates = out / "certificates"
     with progress("certify") as step:
         boxes = evidence.certify_input(graph, test, radii=RADII, directory=certificates)
+        pixels = evidence.certify_pixel(graph, test, radii=RADII, directory=certificates)
         bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
     write_json(out / "input.json", boxes)
+    write_json(out / "pixel.json", pixels)
     write_json(out / "bits.json", bits)
     for method in ("bfa", "random"):
         with progress(f"attack {method}") as step:

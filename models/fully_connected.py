@@ -18,7 +18,10 @@ from models.recipe import Network
 
 
 class BinaryWeight(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
-    """Weights -1 and +1: with scale 1 the integers are the weights."""
+    """Weights -1 and +1: with scale 1 the integers are the weights.
+
+    Brevitas clips the latent weights of this quantizer to [-1, 1] in place, so every sign can turn.
+    """
 
     scaling_const = 1.0
 

@@ -62,7 +62,8 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])  # says more
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             table = {"network": Network, "training": Training}.get(str(first["loc"][0]), Recipe)

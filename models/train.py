@@ -101,8 +101,6 @@ def _trained(
                     "lower training.learning_rate"
                 )
             _step(optimiser, loss)
-            if recipe.network.weight_bits == 1:
-                _clip(model)
             losses.append(loss.item())
         schedule.step()
         history.append(sum(losses) / len(losses))
@@ -130,14 +128,6 @@ def _test_logits(model: nn.Sequential, data: Dataset) -> Array:
 
 def _floats(x: Array) -> Tensor:
     return torch.tensor(x, dtype=torch.float32).flatten(1)
-
-
-def _clip(model: nn.Module) -> None:
-    """Latent binary weights stay in [-1, 1], so that every sign can still turn."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if name.endswith("weight") and weight.ndim == 2:
-                weight.clamp_(-1, 1)
 
 
 def _taught(

@@ -24,7 +24,6 @@ from sim.runner import CompiledDesign, compile_design, simulate
 HARNESS = Path(__file__).with_name("harness") / "accelerator_harness.sv"
 BENCH = "sim.bench.accelerator_bench"
 TOP = "accelerator_harness"
-SPEED = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2")
 CAPACITY = 1 << 16  # input words a compiled harness holds, unless more are needed
 NEVER = 0xFFFFFFFF  # the harness's cycle number for a word that never came
 ALWAYS = 256  # chance in 256 per cycle to offer or to accept a word
@@ -156,7 +155,7 @@ class Session:
             cache=self.cache,
             simulator=self.simulator,
             timing=True,
-            arguments=SPEED if self.simulator == "verilator" else (),
+            fast=True,
         )
 
     @cached_property

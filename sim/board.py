@@ -24,7 +24,9 @@ from sim.runner import CompiledDesign, compile_design, simulate
 
 BENCH = "sim.bench.board_bench"
 TRIED = 64  # faults per memory among which one that shows is looked for
+STRIDE = 2_654_435_761  # a prime: multiples of it visit bits all over a memory
 UNUSED_COMMAND = 0x7F
+PRESSED = 30  # cycles the reset button is held
 PROBE_STEPS = 6
 
 
@@ -52,46 +54,28 @@ def simulate_board(
         InputError: ``board_dir`` holds no board of ``graph``, or a changed memory image.
         ClaimError: an answer differs from the graph's, or the bench failed.
     """
+    if not len(x):
+        raise InputError("no images; give at least one")
     step = progress or (lambda done, total: None)
     record = _record(board_dir, graph)
     plan = load_plan(board_dir / "plan.json")
     sites = site_table(graph, plan)
     _check_images(board_dir, graph, sites)
     probes = _probes(graph, x, sites)
-    images = [{"run": codes} for codes in graph.input_edge.type.encode(x).tolist()]
-    names = [memory["name"] for memory in record["memories"]]
-    steps: list[dict[str, Any]] = [*images, {"garble": UNUSED_COMMAND}, {"button": 30}]
-    for probe in probes:
-        steps += probe.steps(names.index(probe.site.memory), images[probe.image])
-    steps.append(images[0])
     step(0, 2)
-    top = record["top"]
     design = compile_design(
         sorted((board_dir / "rtl").glob("*.sv")),
-        top,
+        record["top"],
         cache=cache,
-        public={top: sorted(record["ports"].values())},
+        public={record["top"]: sorted(record["ports"].values())},
         simulator=simulator,
     )
     step(1, 2)
+    steps = _steps(graph, x, probes, [memory["name"] for memory in record["memories"]])
     identification, *replies = _talk(design, record, board_dir, steps)
     step(2, 2)
-    expected = graph.evaluate_all(x)
-    for number in range(len(x)):
-        _compare(replies[number], expected, graph, number, f"image {number}")
-    if replies[len(x)] != Status.UNKNOWN_COMMAND:
-        raise ClaimError(f"board {top}: status {replies[len(x)]} for an unknown command")
-    at = len(x) + 2
-    for probe in probes:
-        probe.check(replies[at : at + PROBE_STEPS], graph, x)
-        at += PROBE_STEPS
-    _compare(replies[at], expected, graph, 0, "image 0 after the faults")
     latency = simulate_tokens(graph, plan.folding, plan.fifo_depth).first_latency
-    for number, reply in enumerate(replies[: len(x)]):
-        if reply["cycles"] != latency:
-            raise ClaimError(
-                f"image {number}: {reply['cycles']} cycles where {latency} are planned"
-            )
+    _check_replies(replies, graph, x, probes, latency)
     return {
         "images": len(x),
         "identification": identification,
@@ -140,6 +124,35 @@ class _Probe:
         return {"fault": str(self.fault), **place, "image": self.image, "shows": self.shows}
 
 
+def _steps(
+    graph: Graph, x: Array, probes: Sequence[_Probe], memories: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What ``sim/bench/board_bench.py`` is to do; :func:`_check_replies` follows this order."""
+    images = [{"run": codes} for codes in graph.input_edge.type.encode(x).tolist()]
+    steps: list[dict[str, Any]] = [*images, {"garble": UNUSED_COMMAND}, {"button": PRESSED}]
+    for probe in probes:
+        steps += probe.steps(memories.index(probe.site.memory), images[probe.image])
+    return [*steps, images[0]]
+
+
+def _check_replies(
+    replies: Sequence[Any], graph: Graph, x: Array, probes: Sequence[_Probe], latency: int
+) -> None:
+    expected = graph.evaluate_all(x)
+    for number, reply in enumerate(replies[: len(x)]):
+        _compare(reply, expected, graph, number, f"image {number}")
+        if reply["cycles"] != latency:
+            raise ClaimError(
+                f"image {number}: {reply['cycles']} cycles where {latency} are planned"
+            )
+    refused, _, *rest = replies[len(x) :]
+    if refused != Status.UNKNOWN_COMMAND:
+        raise ClaimError(f"board: status {refused} for command {UNUSED_COMMAND:#x}")
+    for number, probe in enumerate(probes):
+        probe.check(rest[number * PROBE_STEPS : (number + 1) * PROBE_STEPS], graph, x)
+    _compare(rest[-1], expected, graph, 0, "image 0 after the faults")
+
+
 def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
     """For each memory the first flip, of some spread over it, that moves a logit of an image."""
     clean = graph.evaluate_all(x)[graph.logits]
@@ -147,15 +160,15 @@ def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
     for layout in sites.layouts:
         words = image_bits(graph.node(layout.node).op, layout)
         total = layout.words * layout.bits
-        for place in range(0, total, max(1, total // TRIED)):
-            word, bit = divmod(place, layout.bits)
+        for number in range(TRIED):
+            word, bit = divmod(number * STRIDE % total, layout.bits)
             site = sites.at(layout.name, word, bit)
             if site.fault is None:
                 continue
             moved = graph.evaluate_all(x, [site.fault])[graph.logits] != clean
             image = int(moved.any(axis=1).argmax())
-            number = int.from_bytes(np.packbits(words[word], bitorder="little").tobytes(), "little")
-            probe = _Probe(site, site.fault, number, image, bool(moved.any()))
+            stored = int.from_bytes(np.packbits(words[word], bitorder="little").tobytes(), "little")
+            probe = _Probe(site, site.fault, stored, image, bool(moved.any()))
             if probe.shows:
                 break
         probes.append(probe)
@@ -165,7 +178,9 @@ def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
 def _check_images(board_dir: Path, graph: Graph, sites: SiteTable) -> None:
     for layout in sites.layouts:
         path = board_dir / "images" / f"{layout.name}.hex"
-        if path.read_text() != image_text(image_bits(graph.node(layout.node).op, layout)):
+        if not path.exists() or path.read_text() != image_text(
+            image_bits(graph.node(layout.node).op, layout)
+        ):
             raise InputError(f"{path}: not the image of graph {graph.name!r}; synthesise again")
 
 

@@ -34,6 +34,7 @@ RTL = ROOT / "hls" / "rtl"
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")  # Verilator: without it a 10 ns clock cannot be expressed
 TIMING = ("--timing", "-CFLAGS", "-std=c++20 -fcoroutines")  # delays inside the design
+SPEED = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2")  # for long runs
 
 Signals = Mapping[str, Sequence[str]]  # module name -> its signals
 
@@ -71,6 +72,7 @@ def compile_design(
     forceable: Signals | None = None,
     control: str | None = None,
     timing: bool = False,
+    fast: bool = False,
     arguments: Sequence[str] = (),
 ) -> CompiledDesign:
     """The module ``top`` compiled for ``simulator``, from ``cache`` if it was compiled before.
@@ -85,6 +87,7 @@ def compile_design(
         forceable: the signals a bench may ``Force``; on any other, Verilator ignores it silently.
         control: further lines of a Verilator control file; they count as ``public={}`` does.
         timing: the design holds delays, as a harness with its own clock does.
+        fast: compile longer to run faster.
         arguments: further compiler arguments, for ``simulator`` alone.
 
     Raises:
@@ -99,7 +102,11 @@ def compile_design(
         parameters={name: _literal(value) for name, value in (parameters or {}).items()},
         every=public is None and control is None,
         marks=_control_file(public or {}, forceable or {}, control or "") if verilator else "",
-        arguments=(*(TIMING if timing and verilator else ()), *arguments),
+        arguments=(
+            *(TIMING if timing and verilator else ()),
+            *(SPEED if fast and verilator else ()),
+            *arguments,
+        ),
     )
     directory = cache.resolve() / f"{top}-{simulator}-{job.digest(simulator, top)}"
     named = frozenset((m, signal) for m, signals in (forceable or {}).items() for signal in signals)

@@ -7,8 +7,13 @@ from fractions import Fraction
 from functools import singledispatch
 from math import isqrt
 
-from flow.ingest.decision import Decision
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.ingest.decision import Decision, WeightDecision
+from flow.ingest.quantizer import reaches, round_exactly
 from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Step, at
+from flow.ir import Affine as FileAffine
 from flow.ir import Array, Graph
 from flow.ops import MatVec
 
@@ -23,41 +28,98 @@ def is_excused(
     place: tuple[int, ...],
     found: float,
 ) -> bool:
-    """Whether the exact value lies within float32's error of every decision point in between.
+    """Whether the chain, evaluated exactly, gives the graph's code, and its value lies within
+    float32's error of every decision point up to the code that the float engine found.
 
     Args:
         values: the graph's integers on every edge; ``place`` indexes them: image first.
         found: what the float engine made of the element.
     """
-    channel = place[-1]
-    value, error = _sum_error(graph, decision, values, place)
+    channel, quantizer = place[-1], decision.quantizer
+    whole = _source_integer(graph, decision.source, values, place)
+    ours = int(decision.codes(values[decision.output])[place])
+    other = decision.code_of(found, channel)
+    if other is None or other == ours or decision.code(whole, channel) != ours:
+        return False
+    value = Fraction(whole)
+    error = sum_error(graph, decision.source, values, place)
     for step in decision.steps:
         value, error = float_step(step, value, error, channel)
-    exact = int(decision.codes(values[decision.output])[place])
-    other = decision.code_of(found, channel, values[decision.output].shape[-1])
-    if other is None or other == exact:
+    zero = Fraction(0) if quantizer.bipolar else at(quantizer.zero_point, channel)
+    reach = abs(value) + abs(zero * at(quantizer.scale, channel))
+    error += 4 * UNIT * reach  # of the quantizer's own division and addition
+    return all(
+        abs(value - sum(c for r, c in quantizer.bound(code, channel).at.terms if r == 1)) <= error
+        for code in range(min(ours, other) + 1, max(ours, other) + 1)
+    )
+
+
+def is_excused_weight(decision: WeightDecision, place: tuple[int, ...], found: float) -> bool:
+    """The same for a constant: its exact quotient rounds to our code and lies within the error of
+    the point between that and the neighbouring code that the float engine found."""
+    q, shape = decision.quantizer, decision.values.shape
+    scale, zero = (
+        Fraction(np.broadcast_to(a, shape)[place].item()) for a in (decision.scale, decision.zero)
+    )
+    ours = int(decision.codes[place])
+    if q.bipolar or np.float32(found) not in _neighbours(decision, place):
         return False
-    for code in range(min(exact, other) + 1, max(exact, other) + 1):
-        bound = decision.quantizer.bound(code, channel)
-        point = sum((c for r, c in bound.at.terms if r == 1), Fraction(0))
-        if abs(value - point) > error + 4 * UNIT * (abs(value) + abs(point)):
-            return False
-    return True
+    quotient = Fraction(decision.values[place].item()) / scale
+    exact = min(max(round_exactly(quotient + zero, q.rounding), q.low), q.high)
+    upper = ours + 1 if found > float(decision.meaning()[place]) else ours
+    point, _ = reaches(upper, q.rounding)
+    error = 4 * UNIT * (abs(quotient) + abs(zero))
+    return exact == ours and abs(quotient + zero - point) <= error
 
 
-def _sum_error(
-    graph: Graph, decision: Decision, values: Mapping[str, Array], place: tuple[int, ...]
-) -> Ranged:
-    """The integer in front of the steps, and the error of a float32 sum of its products."""
-    value = Fraction(int(values[decision.source][place]))
-    producer = next((n for n in graph.nodes if n.output == decision.source), None)
-    if producer is None or not isinstance(producer.op, MatVec):
-        return value, Fraction(0)
-    op = producer.op
-    if op.popcount:  # the file's product is 2 * count - columns
-        value = 2 * value - op.weights.shape[1]
-    magnitude = int(abs(op.read[place[-1]]) @ abs(values[producer.inputs[0]][place[:-1]]))
-    return value, magnitude * op.weights.shape[1] * UNIT
+def _neighbours(decision: WeightDecision, place: tuple[int, ...]) -> NDArray[np.float32]:
+    q = decision.quantizer
+    shape = decision.values.shape
+    scale, zero = (
+        np.broadcast_to(a, shape)[place].astype(np.float32) for a in (decision.scale, decision.zero)
+    )
+    near = [int(decision.codes[place]) + step for step in (-1, 1)]
+    codes = np.array([code for code in near if q.low <= code <= q.high], dtype=np.float32)
+    neighbours: NDArray[np.float32] = (codes - zero) * scale
+    return neighbours
+
+
+def _source_integer(
+    graph: Graph, edge: str, values: Mapping[str, Array], place: tuple[int, ...]
+) -> int:
+    """The integer that the file's own sum has where the graph has ``values[edge]``."""
+    op = _producer(graph, edge)
+    whole = int(values[edge][place])
+    return 2 * whole - op.weights.shape[1] if op is not None and op.popcount else whole
+
+
+def sum_error(
+    graph: Graph, edge: str, values: Mapping[str, Array], place: tuple[int, ...]
+) -> Fraction:
+    """How far off a float32 sum of products may be, in units of the integers; 0 where none is."""
+    op = _producer(graph, edge)
+    if op is None:
+        return Fraction(0)
+    read = next(node.inputs[0] for node in graph.nodes if node.output == edge)
+    magnitude = int(abs(op.read[place[-1]]) @ abs(values[read][place[:-1]]))
+    terms: int = op.weights.shape[1] + 2  # roundings of the factors and of the product too
+    return magnitude * terms * UNIT
+
+
+def logit_error(
+    graph: Graph, affine: FileAffine, values: Mapping[str, Array], place: tuple[int, ...]
+) -> Fraction:
+    """How far float32 may move a logit, in units of the graph's integers."""
+    op = _producer(graph, graph.logits)
+    steps = 2 if op is not None and op.popcount else 1  # of the file's sum, for one of ours
+    size = abs(int(values[graph.logits][place])) + abs(affine.offset / affine.scale)
+    error: Fraction = sum_error(graph, graph.logits, values, place) / steps + 4 * UNIT * size
+    return error
+
+
+def _producer(graph: Graph, edge: str) -> MatVec | None:
+    op = next((node.op for node in graph.nodes if node.output == edge), None)
+    return op if isinstance(op, MatVec) else None
 
 
 @singledispatch

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.agreement.float_error import is_excused
+from flow.agreement.float_error import is_excused, is_excused_weight, logit_error
 from flow.agreement.record import Agreement
+from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
-from flow.ir import Affine, Array
+from flow.ir import Array
 
 Floats = NDArray[np.floating[Any]]
+Quantized = Decision | WeightDecision
 
 
 def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
-    """Execute the file ``path`` with qonnx and compare every quantizer output with the graph.
+    """Execute the file ``path`` with qonnx and compare every quantizer output with the graph: of
+    weights, of the input and of activations; then the logits as integers, and their class.
 
     Where float32 decided an element otherwise and is excused, the run continues from the graph's
     tensor, so that one rounding is not counted again in later layers.
@@ -27,55 +33,94 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
     expected = graph.evaluate_all(x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # qonnx converts one-element arrays to numbers
+        run = _Run(path, len(x), _input(lowered, x))
+        elements = excused = wrong = 0
+        quantizers = run.in_order([*lowered.weights, *lowered.decisions])
+        for one in quantizers:
+            if isinstance(one, WeightDecision):
+                exact = one.meaning()
+                excuse = partial(is_excused_weight, one)
+            else:
+                exact = one.meaning(expected[one.output])
+                excuse = partial(is_excused, graph, one, expected)
+            verdicts = [excuse(*differing) for differing in run.differing(one.tensor, exact)]
+            elements += exact.size
+            excused += sum(verdicts)
+            wrong += len(verdicts) - sum(verdicts)
+            run.settle(one.tensor, exact)
+        logits = run.tensors[lowered.origin[graph.logits]]
+    integers = _integers(lowered, expected, logits)
+    return Agreement(
+        "qonnx",
+        len(x),
+        len(quantizers),
+        elements,
+        excused,
+        wrong,
+        int((integers != expected[graph.logits]).sum()),
+        int((integers.argmax(axis=1) != expected[graph.output]).sum()),
+    )
+
+
+class _Run:
+    """qonnx's tensors of one batch, where a tensor can be replaced and what follows run again."""
+
+    def __init__(self, path: Path, batch: int, x: Floats) -> None:
         from qonnx.core.modelwrapper import ModelWrapper
         from qonnx.core.onnx_exec import execute_onnx
         from qonnx.transformation.change_batchsize import ChangeBatchSize
         from qonnx.transformation.infer_shapes import InferShapes
 
-        model = ModelWrapper(str(path)).transform(ChangeBatchSize(len(x))).transform(InferShapes())
-        affine = graph.input_affine
-        start = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
-        context = execute_onnx(model, {model.graph.input[0].name: start}, True)
-        elements = excused = wrong = 0
-        for decision in lowered.decisions:
-            exact = decision.meaning(expected[decision.output])
-            tensor = lowered.origin[decision.output]
-            found = context[tensor]
-            elements += exact.size
-            differing = np.argwhere(found != exact)
-            for place in map(tuple, differing):
-                excuse = is_excused(graph, decision, expected, place, float(found[place]))
-                excused, wrong = excused + excuse, wrong + (not excuse)
-            if len(differing):
-                context = _continue(execute_onnx, model, context, tensor, exact)
-    logits, affines = context[lowered.origin[graph.logits]], graph.logit_affine
+        self._execute = execute_onnx
+        self._model = ModelWrapper(str(path)).transform(ChangeBatchSize(batch))
+        self._model = self._model.transform(InferShapes())
+        name = self._model.graph.input[0].name
+        self.tensors: Mapping[str, Floats] = execute_onnx(self._model, {name: x}, True)
+
+    def in_order(self, quantizers: list[Quantized]) -> list[Quantized]:
+        """The quantizers as they stand in the file, so that none is run again once settled."""
+        names = [name for node in self._model.graph.node for name in node.output]
+        return sorted(quantizers, key=lambda one: names.index(one.tensor))
+
+    def differing(self, tensor: str, exact: Floats) -> list[tuple[tuple[int, ...], float]]:
+        """Where qonnx has another value than ``exact``, and which; a shape of its own is all."""
+        found = np.broadcast_to(self.tensors[tensor], exact.shape)
+        places = [tuple(map(int, place)) for place in np.argwhere(found != exact)]
+        return [(place, float(found[place])) for place in places]
+
+    def settle(self, tensor: str, exact: Floats) -> None:
+        """Put ``exact`` in the place of ``tensor`` if it differs, and run what follows again."""
+        if np.array_equal(self.tensors[tensor], exact):
+            return
+        nodes = list(self._model.graph.node)
+        place = next(i for i, node in enumerate(nodes) if tensor in node.output)
+        self.tensors = {**self.tensors, tensor: exact.astype(np.float32)}
+        if place + 1 < len(nodes):
+            held = {name: value for name, value in self.tensors.items() if name}
+            self.tensors = self._execute(self._model, held, True, start_node=nodes[place + 1])
+
+
+def _input(lowered: Lowered, x: Array) -> Floats:
+    affine = lowered.graph.input_affine
+    start: Floats = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
+    return start
+
+
+def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:
+    """The integers that float logits stand for, by exact division with the stated scale.
+
+    Float32 makes the quotient miss its integer a little: where it misses by more than float32's
+    error of that very sum, the result is -1 less than any logit, so that it counts as different.
+    """
+    graph = lowered.graph
+    affines = graph.logit_affine
     assert affines is not None
-    integers = _integers(logits, affines)
-    return Agreement(
-        "qonnx",
-        len(x),
-        len(lowered.decisions),
-        elements,
-        excused,
-        wrong,
-        int((integers != expected[graph.logits]).sum()),
-        int((logits.argmax(axis=1) != expected[graph.output]).sum()),
-    )
-
-
-def _continue(execute: Any, model: Any, context: Any, tensor: str, exact: Floats) -> Any:
-    """Run what follows ``tensor`` again, with the exact values in its place."""
-    nodes = list(model.graph.node)
-    place = next(i for i, node in enumerate(nodes) if tensor in node.output)
-    held = {**context, tensor: exact.astype(np.float32)}
-    if place + 1 == len(nodes):
-        return held
-    return execute(model, held, True, start_node=nodes[place + 1])
-
-
-def _integers(logits: Floats, affines: tuple[Affine, ...]) -> Array:
-    """The integers that float logits stand for: exact division by the stated scale."""
-    scale = np.array([float(a.scale) for a in affines])
-    offset = np.array([float(a.offset) for a in affines])
-    integers: Array = np.rint((logits.astype(np.float64) - offset) / scale).astype(np.int64)
+    integers = np.empty(logits.shape, dtype=np.int64)
+    impossible = int(expected[graph.logits].min()) - 1
+    for place, found in np.ndenumerate(logits):
+        affine = affines[place[-1]]
+        quotient = (Fraction(float(found)) - affine.offset) / affine.scale
+        nearest = round(quotient)
+        close = abs(quotient - nearest) <= logit_error(graph, affine, expected, place)
+        integers[place] = nearest if close else impossible
     return integers

@@ -72,8 +72,7 @@ def image_path(memory: MemoryLayout) -> str:
 
 def file_parameter(memory: MemoryLayout) -> str:
     """``fc0.weights`` is read from the file that parameter ``Fc0WeightsFile`` names."""
-    words = memory.name.replace(".", "_").split("_")
-    return "".join(word.capitalize() for word in words) + "File"
+    return "".join(word.capitalize() for word in memory.name.split(".")) + "File"
 
 
 def memory_instance(name: str) -> str:
@@ -108,6 +107,8 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
         if place + 1 < len(chain):
             units += _between(layer, chain[place + 1], plan, edges, stream)
             stream = units[-1].sink
+    if len({unit.name for unit in units}) < len(units):
+        raise InputError(f"graph {graph.name!r}: two units share a name; rename *_width or *_fifo")
     units[-1] = replace(units[-1], sink=Stream("", stream.bits))
     return Netlist(tuple(units), max(memory.bits for memory in memories.values()))
 

@@ -85,15 +85,16 @@ def finite_population_bound(
     """The largest number of critical bits among ``population`` that the sample does not refute.
 
     One-sided and exact (hypergeometric): drawing ``trials`` of them without replacement shows
-    ``events`` or fewer with probability above ``1 - confidence``.
+    ``events`` or fewer with probability ``1 - confidence`` or more.
     """
     _check(events, trials, confidence)
     if population < trials:
         raise ValueError(f"{trials} distinct draws from a population of {population}")
+    level = (1 - confidence) * (1 - 1e-9)  # ties, wherever rounding puts them, are not refuted
     low, high = events, population - (trials - events)
     while low < high:
         middle = (low + high + 1) // 2
-        if hypergeom.cdf(events, population, middle, trials) > 1 - confidence:
+        if hypergeom.cdf(events, population, middle, trials) >= level:
             low = middle
         else:
             high = middle - 1

@@ -14,6 +14,7 @@ from flow.certify.certificate import (
 from flow.certify.check import Checked, check
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
+from flow.certify.pixel import certify_pixel
 from flow.certify.stored_bits import StoredBits
 from flow.certify.suffix import Effect
 from flow.certify.witness import Effort
@@ -32,6 +33,7 @@ __all__ = [
     "Verdict",
     "certify_bits",
     "certify_input",
+    "certify_pixel",
     "check",
     "input_box",
     "load_certificates",

@@ -24,6 +24,7 @@ class Property(StrEnum):
     """What is claimed of an image."""
 
     INPUT = "input"  # every input within the radius, inside the declared range, has the label
+    PIXEL = "pixel"  # so has every input that differs in one element by at most the radius
     BITS = "bits"  # the image keeps its label under every flip of one stored bit
 
 

@@ -85,7 +85,16 @@ def check(
             if progress is not None:
                 progress(done, len(proved))
         return Checked(len(proved), witnesses, 0, 0)
+    if found.claim is Property.PIXEL:
+        for done, k in enumerate(proved, start=1):
+            if not _every_neighbour_keeps(graph, x[k], int(y[k]), found.radius):
+                raise ClaimError(f"{path}: image {k}: PROVED, but one element moved changes it")
+            if progress is not None:
+                progress(done, len(proved))
+        return Checked(0, witnesses, len(proved), 0)
     chosen = list(range(len(x))) if images is None else sorted(set(images))
+    if chosen and not (chosen[0] >= 0 and chosen[-1] < len(x)):
+        raise InputError(f"images {chosen}: choose from 0 to {len(x) - 1}")
     enumeration = _enumerate(path, found, graph, x[chosen], y[chosen], chosen, progress)
     if images is None and enumeration != found.enumeration:
         raise ClaimError(f"{path}: the flips, enumerated again, have other effects (SHA-256)")
@@ -115,10 +124,10 @@ def _check_witnesses(found: CertificateSet, path: Path, graph: Graph, x: Array) 
     """Run every REFUTED witness; return how many there are."""
     refuted = [(k, c) for k, c in enumerate(found.certificates) if c.verdict is Verdict.REFUTED]
     for k, certificate in refuted:
-        if found.claim is Property.INPUT:
-            broken = _input_breaks(graph, x[k], certificate)
-        else:
+        if found.claim is Property.BITS:
             broken = _fault_breaks(graph, x[k], certificate)
+        else:
+            broken = _input_breaks(graph, x[k], certificate)
         if not broken:
             raise ClaimError(f"{path}: image {k}: REFUTED, but its witness does not break it")
     return len(refuted)
@@ -134,7 +143,25 @@ def _input_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
         for a, b in zip(point.ravel(), image.ravel(), strict=True)
     )
     inside = graph.input_edge.type.contains(point)
+    if certificate.claim is Property.PIXEL and int((point != image).sum()) > 1:
+        return False
     return near and inside and int(graph.evaluate(point[None])[0]) != certificate.label
+
+
+def _every_neighbour_keeps(graph: Graph, image: Array, label: int, radius: int) -> bool:
+    """Run the reference on every image with one element moved, one element at a time."""
+    kind = graph.input_edge.type
+    for place in np.ndindex(image.shape):
+        low, high = (
+            max(kind.lo, int(image[place]) - radius),
+            min(kind.hi, int(image[place]) + radius),
+        )
+        values = [v for v in range(low, high + 1) if not kind.bipolar or v in (-1, 1)]
+        moved = np.repeat(image[None], len(values), axis=0)
+        moved[(slice(None), *place)] = values
+        if (graph.evaluate(moved) != label).any():
+            return False
+    return True
 
 
 def _fault_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,36 +11,42 @@ from onnx import TensorProto, helper, numpy_helper
 
 from flow.atomic import write_atomic
 from flow.errors import InputError
-from flow.ir import Graph, Node
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ir import Graph, IntType, Node
+from flow.ops import ArgMax, Compare, MatVec, Threshold
+from flow.passes.accumulators import never_wraps
 
 DOMAIN = "finn.custom_op.general"  # where finn-base looks for MultiThreshold
+EXACT = 1 << 24  # integers up to here are exact in a float32
 Floats = NDArray[np.float32]
 
 
 def export_finn(graph: Graph, path: Path) -> None:
     """Write a chain of MatVec and Threshold as MatMul and MultiThreshold, up to the logits.
 
-    Every tensor keeps the name of its edge and holds its integers; a popcount-form product becomes
-    the product of -1 and +1 it counts (``2 * count - columns``), with thresholds to match. A
-    descending channel, which MultiThreshold cannot say, is its negated row.
+    Every threshold's tensor keeps the name of its edge and holds its integers. A product keeps the
+    name too: in popcount form it is the product of -1 and +1 that is counted
+    (``2 * count - columns``), with thresholds to match; a descending channel, which MultiThreshold
+    cannot say, is its negated row.
 
     Raises:
         InputError: an op has no counterpart, or an integer is too large for a float32.
     """
+    edges = graph.edges()
+    if graph.logits == graph.output:
+        raise InputError(
+            f"graph {graph.name!r}: does not end in ArgMax; only classifiers are exported"
+        )
     nodes, constants = [], []
-    matrices = {n.output: n for n in graph.nodes if isinstance(n.op, MatVec)}
-    readers = {n.inputs[0]: n for n in graph.nodes if isinstance(n.op, Threshold)}
     for node in graph.nodes:
         op = node.op
+        reader = _only_reader(graph, node)
         if isinstance(op, MatVec):
-            sign = _signs(readers.get(node.output), len(op.weights))
-            weights = _floats(node, op.read * sign[:, None])
+            weights = _weights(node, op, edges[node.inputs[0]].type, reader)
             constants.append(numpy_helper.from_array(weights.T, f"{node.name}_weights"))
             inputs = [node.inputs[0], f"{node.name}_weights"]
             nodes.append(helper.make_node("MatMul", inputs, [node.output], name=node.name))
         elif isinstance(op, Threshold):
-            table = _floats(node, _thresholds(op, matrices, node.inputs[0]))
+            table = _exact_floats(node, _thresholds(graph, node, op))
             constants.append(numpy_helper.from_array(table, f"{node.name}_thresholds"))
             nodes.append(_multi_threshold(node, op))
         elif not isinstance(op, ArgMax):
@@ -49,22 +54,27 @@ def export_finn(graph: Graph, path: Path) -> None:
                 f"node {node.name!r}: {type(op).__name__} has no form in the FINN dialect; "
                 "only dense networks are exported"
             )
+    write_atomic(path, _model(graph, nodes, constants).SerializeToString(deterministic=True))
+
+
+def _model(
+    graph: Graph, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
+) -> onnx.ModelProto:
     shapes = {
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *edge.shape])
         for name, edge in graph.edges().items()
-        if name != graph.output
+        if name == graph.logits or name != graph.output
     }
     source, result = shapes.pop(graph.input), shapes.pop(graph.logits)
     inner = [  # finn-base wants the shape of constants too
         *shapes.values(),
         *(helper.make_tensor_value_info(c.name, c.data_type, list(c.dims)) for c in constants),
     ]
-    model = helper.make_model(
+    return helper.make_model(
         helper.make_graph(nodes, graph.name, [source], [result], constants, value_info=inner),
         opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)],
         ir_version=8,
     )
-    write_atomic(path, model.SerializeToString(deterministic=True))
 
 
 def _multi_threshold(node: Node, op: Threshold) -> onnx.NodeProto:
@@ -85,25 +95,49 @@ def _datatype(op: Threshold) -> str:
     return f"{'INT' if op.output.signed else 'UINT'}{op.output.bits}"
 
 
-def _signs(reader: Node | None, rows: int) -> NDArray[np.int64]:
-    if reader is None or not isinstance(reader.op, Threshold):
-        return np.ones(rows, dtype=np.int64)
-    return reader.op.sign
+def _only_reader(graph: Graph, node: Node) -> Node | None:
+    readers = [other for other in graph.nodes if node.output in other.inputs]
+    if len(readers) > 1:
+        raise InputError(
+            f"node {node.name!r}: read by {len(readers)} nodes; only chains have a FINN dialect"
+        )
+    return readers[0] if readers else None
 
 
-def _thresholds(op: Threshold, matrices: Mapping[str, Node], source: str) -> NDArray[np.int64]:
+def _weights(node: Node, op: MatVec, x: IntType, reader: Node | None) -> Floats:
+    """The rows as exported; refuses sums that a float32 or a plain product does not have."""
+    if op.groups > 1:
+        raise InputError(f"node {node.name!r}: groups have no form in the FINN dialect")
+    if not never_wraps(op, x):
+        raise InputError(
+            f"node {node.name!r}: {op.accumulator} wraps, a MatMul does not; widen the accumulator"
+        )
+    magnitude = int(abs(op.read).sum(axis=1).max()) * max(abs(x.lo), abs(x.hi))
+    if magnitude >= EXACT:
+        raise InputError(f"node {node.name!r}: sums to {magnitude} are not exact in float32")
+    if reader is not None and isinstance(reader.op, Threshold):
+        return _exact_floats(node, op.read * reader.op.sign[:, None])
+    return _exact_floats(node, op.read)
+
+
+def _thresholds(graph: Graph, node: Node, op: Threshold) -> NDArray[np.int64]:
     """On the product itself, of the row as exported (negated where the channel descends)."""
-    table = np.array(op.thresholds)
-    producer = matrices[source].op
-    assert isinstance(producer, MatVec)
-    if producer.popcount:
-        table = 2 * table - producer.weights.shape[1]
+    producer = next((n.op for n in graph.nodes if n.output == node.inputs[0]), None)
     falling = op.sign < 0
+    if not isinstance(producer, MatVec) and falling.any():
+        raise InputError(
+            f"node {node.name!r}: descending channels need a MatVec in front to be negated"
+        )
+    if op.compare is Compare.SEARCH and (np.diff(op.thresholds, axis=1) < 0).any():
+        raise InputError(f"node {node.name!r}: a search of unsorted thresholds is no count")
+    table = np.array(op.thresholds)
+    if isinstance(producer, MatVec) and producer.popcount:
+        table = 2 * table - producer.weights.shape[1]
     table[falling] = 1 - table[falling, ::-1]  # not x >= t is -x >= 1 - t
     return table
 
 
-def _floats(node: Node, values: NDArray[np.int64]) -> Floats:
-    if values.size and np.abs(values).max() >= 1 << 24:
-        raise InputError(f"node {node.name!r}: integers of 2^24 and more are not exact in float32")
+def _exact_floats(node: Node, values: NDArray[np.int64]) -> Floats:
+    if values.size and abs(values).max() > EXACT:
+        raise InputError(f"node {node.name!r}: integers above {EXACT} are not exact in float32")
     return values.astype(np.float32)

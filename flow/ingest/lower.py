@@ -77,7 +77,9 @@ def _declare_input(state: State) -> None:
     state.input_edge = Edge(state.source.input_shape, kind)
     state.input_affine = AffineStep((Fraction(1),))
     state.edges[state.source.input] = state.input_edge
-    state.tensors[state.source.input] = Real(state.source.input, (state.input_affine,))
+    state.tensors[state.source.input] = Real(
+        state.source.input, (state.input_affine,), quantized=True
+    )
 
 
 def _finish(state: State, final: str) -> Lowered:

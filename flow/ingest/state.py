@@ -19,14 +19,18 @@ from flow.passes.accumulators import Policy
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A float tensor as an exact function of an integer edge: ``steps`` applied in order."""
+    """A float tensor as an exact function of an integer edge: ``steps`` applied in order.
+
+    ``quantized`` when the edge holds what a quantizer (or the file's note on its input) said.
+    """
 
     edge: str
     steps: tuple[Step, ...]
+    quantized: bool = False
 
     def then(self, step: Step) -> Real:
         """The tensor after one more step."""
-        return Real(self.edge, (*self.steps, step))
+        return Real(self.edge, (*self.steps, step), self.quantized)
 
     @property
     def affine(self) -> Affine | None:

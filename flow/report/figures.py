@@ -58,25 +58,32 @@ def attack_figure(networks: Sequence[tuple[str, Record, Record]]) -> str:
 
 
 def bits_figure(rows: Sequence[Record]) -> str:
-    """Estimated share of pairs with another class for each bit position, with its interval."""
+    """Exact share of pairs with another class, and with other logits, for each bit position."""
     figure = go.Figure()
-    shares = [100 * row["critical"]["value"] for row in rows]
+    groups = [row["group"] for row in rows]
     figure.add_bar(
-        x=[row["group"] for row in rows],
-        y=shares,
-        marker_color="#2855a3",
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [100 * r["critical"]["hi"] - s for r, s in zip(rows, shares, strict=True)],
-            "arrayminus": [
-                s - 100 * r["critical"]["lo"] for r, s in zip(rows, shares, strict=True)
-            ],
-            "color": "#555",
-            "thickness": 1,
+        x=groups,
+        y=[100 * row["critical"] for row in rows],
+        name="another class",
+        marker_color=REFUTED,
+    )
+    figure.add_scatter(
+        x=groups,
+        y=[100 * row["changed"] for row in rows],
+        name="other logits (right axis)",
+        mode="markers",
+        marker={"color": LINES[0], "symbol": "line-ew-open", "size": 10},
+        yaxis="y2",
+    )
+    figure.update_layout(
+        yaxis_title="% of pairs, class",
+        yaxis2={
+            "title": "% of pairs, logits",
+            "overlaying": "y",
+            "side": "right",
+            "showgrid": False,
         },
     )
-    figure.update_layout(yaxis_title="% of (fault, image) pairs with another class")
     return _html(figure, height=420)
 
 

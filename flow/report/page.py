@@ -20,7 +20,7 @@ from flow.report.drawing import graph_svg
 from flow.report.figures import attack_figure, bits_figure, certified_figure
 from flow.report.tables import node_rows
 
-RESULTS = ("compare", "hls", "rtl", "input", "bits", "bfa", "random", "board")
+RESULTS = ("compare", "hls", "rtl", "input", "pixel", "bits", "bfa", "random", "board")
 PACKAGES = (
     "torch",
     "brevitas",
@@ -74,7 +74,7 @@ def write_report(directories: Sequence[Path], output: Path) -> None:
         plotly=get_plotlyjs(),
         certified=certified_figure(boxes) if boxes else None,
         attacked=attack_figure(attacks) if attacks else None,
-        bits={n.name: bits_figure(n.campaign["by_bit"]) for n in networks if n.campaign},
+        bits={n.name: bits_figure(n["bits"]["by_bit"]) for n in networks if n["bits"]},
         versions={name: version(name) for name in PACKAGES},
     )
     write_atomic(output, text)

@@ -58,12 +58,10 @@ module matvec #(
     $fatal(1, "%m: Pe=%0d must divide Rows=%0d and Simd=%0d Columns=%0d", Pe, Rows, Simd, Columns);
   end
   initial if (WeightKind != 1 && (WeightKind != 2 || WeightBits != 1)) begin
-    $fatal(1, "%m: WeightKind=%0d of %0d bits: use 1 (signed) or 2 (bipolar, 1 bit)", WeightKind,
-           WeightBits);
+    $fatal(1, "%m: WeightKind=%0d of %0d bits is neither 1 nor 2", WeightKind, WeightBits);
   end
   initial if (InKind < 0 || InKind > 2 || (InKind == 2 && InBits != 1)) begin
-    $fatal(1, "%m: InKind=%0d of %0d bits: use 0 (unsigned), 1 (signed) or 2 (bipolar, 1 bit)",
-           InKind, InBits);
+    $fatal(1, "%m: InKind=%0d of %0d bits is none of 0, 1, 2", InKind, InBits);
   end
   initial if (Popcount != 0 && (InKind != 2 || WeightKind != 2)) begin
     $fatal(1, "%m: Popcount needs InKind=2 and WeightKind=2, not %0d and %0d", InKind, WeightKind);
@@ -75,8 +73,7 @@ module matvec #(
 
   // stage 0: one step reads one weight word, and one input word from the stream or the buffer
   logic [AddressBits-1:0] address_q;
-  logic                   step, replay_ready;
-  logic                   x_valid;
+  logic                   step, replay_ready, x_valid;
   logic [Simd*InBits-1:0] x;
   logic [Pe*RowBits-1:0]  weights;
 
@@ -151,14 +148,11 @@ module matvec #(
           value = (InKind == 2) ? XBits'($signed({!x[lane*InBits], 1'b1}))
                 : (InKind == 1) ? XBits'($signed(x[lane*InBits +: InBits]))
                                 : $signed({1'b0, x[lane*InBits +: InBits]});
-          if (WeightKind == 2) begin
-            // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
-            chosen  = row[lane*WeightBits] ? value : ~value;
-            product = ProductBits'(chosen);
-          end else begin
-            chosen  = value;
-            product = ProductBits'(chosen)
-                    * ProductBits'($signed(row[lane*WeightBits +: WeightBits]));
+          // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
+          chosen  = (WeightKind == 2 && !row[lane*WeightBits]) ? ~value : value;
+          product = ProductBits'(chosen);
+          if (WeightKind == 1) begin
+            product = product * ProductBits'($signed(row[lane*WeightBits +: WeightBits]));
           end
           sum = sum + SumBits'(product);
         end

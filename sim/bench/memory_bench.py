@@ -110,13 +110,28 @@ async def a_read_shows_on_the_chain_for_one_cycle(dut: Any) -> None:
 
     async def check(pins: Pins, store: Store) -> None:
         noise = (1 << store.cfg_bits) - 1
-        for memory, wanted in ((store.index, store.image[0]), (store.index + 1, noise)):
+        for memory, wanted in ((store.index, store.image[0]), (store.index ^ 1, noise)):
             found = await access(pins, memory, 0, chain=noise)
             assert found == wanted, f"memory {memory} answers {found:x}, not {wanted:x}"
             await ReadOnly()
             assert int(pins.cfg_chain_o.value) == noise, "the word stays on the chain"
             await RisingEdge(pins.clk_i)
-        await access(pins, store.index + 1, 0, write=store.image[0] ^ 1)
+
+    await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_write_answers_nothing_and_reaches_its_memory_only(dut: Any) -> None:
+    """The chain passes after a write, and writes to other memories change no word."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        noise = (1 << store.cfg_bits) - 1
+        for other in (store.index ^ 1, store.index ^ 128):
+            await access(pins, other, 0, write=store.image[0] ^ 1)
         await expect_words(pins, store.image)
+        await access(pins, store.index, 0)  # a word that is not all ones
+        pins.enable_i.value = 0
+        found = await access(pins, store.index, 0, write=store.image[0], chain=noise)
+        assert found == noise, f"a write answers {found:x}"
 
     await for_each_memory(dut, check)

@@ -10,7 +10,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.task import bridge
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import FallingEdge, RisingEdge, Timer
 
 from sim.bench.pins import BITS, SerialPins
 from sim.host import Board, Command, Identification, RefusedError, Status, checksum, request
@@ -18,6 +18,7 @@ from sim.host import Board, Command, Identification, RefusedError, Status, check
 PERIOD = 40_000  # ps, the 25 MHz of the board
 SILENCE = 1 << 10  # cycles, SilenceBits of uart_echo
 WORDS = 4  # per memory of uart_echo
+RESET = 8  # cycles, of the power_on_reset in uart_harness
 DIGEST = "0123456789abcdef"
 
 
@@ -124,6 +125,35 @@ async def reset(dut: Any) -> None:
     dut.rst_ni.value = 1
     for _ in range(4):
         await RisingEdge(dut.clk_i)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def reset_is_held_after_power_up_and_while_the_button_is_pressed(dut: Any) -> None:
+    """The first test of this file: the flip-flops still have what the bitstream gave them."""
+    dut.button_i.value = 0
+    Clock(dut.clk_i, PERIOD, unit="ps").start()
+    assert await cycles_to_release(dut) == RESET
+    for pressed in (1, 5, 50):
+        dut.button_i.value = 1
+        for _ in range(pressed):
+            await FallingEdge(dut.clk_i)
+        dut.button_i.value = 0
+        await FallingEdge(dut.clk_i)
+        await FallingEdge(dut.clk_i)  # the synchroniser
+        assert dut.released_o.value == 0
+        assert await cycles_to_release(dut) == RESET
+
+
+async def cycles_to_release(dut: Any) -> int:
+    """Cycles until ``rst_no`` rises; it must then stay."""
+    cycles = 0
+    while dut.released_o.value == 0:
+        await FallingEdge(dut.clk_i)
+        cycles += 1
+    for _ in range(3 * RESET):
+        await FallingEdge(dut.clk_i)
+        assert dut.released_o.value == 1
+    return cycles
 
 
 @cocotb.test(timeout_time=20, timeout_unit="ms")

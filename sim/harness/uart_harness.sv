@@ -1,4 +1,4 @@
-// Two bridges of different sizes on one clock, so that one build holds both.
+// Two bridges of different sizes and the power-on reset, so that one build holds them all.
 //
 // Reference    sim/bench/uart_bench.py
 // Latency      of uart_echo
@@ -7,6 +7,9 @@
 module uart_harness (
   input  logic        clk_i,
   input  logic        rst_ni,  // synchronous, active low
+  // power-on reset of 2**3 cycles; it resets nothing here
+  input  logic        button_i,
+  output logic        released_o,
   // small: signed logits of 2 bytes, words that end within a byte
   input  logic        small_rx_i,
   output logic        small_tx_o,
@@ -24,6 +27,8 @@ module uart_harness (
   output logic [15:0] large_accesses_o,
   output logic        large_breach_o
 );
+
+  power_on_reset #(.CountBits(3)) u_reset (.clk_i, .button_i, .rst_no(released_o));
 
   uart_echo #(
     .Divider(8), .Elements(6), .Lanes(2), .InBits(5), .Classes(3), .LogitBits(9),

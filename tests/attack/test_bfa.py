@@ -1,5 +1,7 @@
 """The progressive bit search: sign-correct at every width, exact where the loss is linear."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.attack import CrossEntropy, Stop, bfa, logit_temperature
+from flow.attack.result import hamming_distance
 from flow.attack.surrogate import Surrogate, by_layer, pull_back
 from flow.certify import StoredBits
 from flow.engine import BatchedEngine
 from flow.errors import InputError
-from flow.ir import IntType
-from flow.ops import Threshold
+from flow.ir import Edge, Fault, Graph, IntType, Node
+from flow.ops import ArgMax, MatVec, Threshold
 from tests.attack.networks import W1A1, W4A4, linear_lead, network, one_layer, split
 from tests.engine.chains import BIPOLAR, chains, random_inputs
 
@@ -77,8 +80,7 @@ def test_every_committed_step_raises_the_exact_loss(widths, seed):
     attack, test = split(graph)
     result = bfa(graph, *attack, budget=12, seed=seed, evaluate_on=test)
     losses = [result.clean_loss, *(step.loss for step in result.steps)]
-    assert losses[1] > losses[0]
-    assert losses == sorted(losses)
+    assert all(after > before for before, after in pairwise(losses))
     assert result.accuracy < result.clean_accuracy == 1.0
     flips = result.flips
     assert len(flips) <= 12
@@ -87,6 +89,58 @@ def test_every_committed_step_raises_the_exact_loss(widths, seed):
         assert step.accuracy == (graph.evaluate(test[0], done) == test[1]).mean()
         changed = [flip for flip in set(done) if done.count(flip) % 2]
         assert step.hamming_distance == len(changed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(chains(), st.integers(1, 4))
+def test_a_step_is_never_wasted_and_never_over_budget(graph, budget):
+    attack, test = split(graph, count=60)
+    result = bfa(graph, *attack, budget=budget, seed=0, evaluate_on=test, batch=8)
+    assert len(result.flips) <= budget
+    losses = [result.clean_loss, *(step.loss for step in result.steps)]
+    assert all(after > before for before, after in pairwise(losses))
+    assert all(step.gain > 0 for step in result.steps)
+
+
+def all_minus_one():
+    op = MatVec(-np.ones((2, 4), dtype=int), BIPOLAR, IntType(8, True))
+    nodes = (Node("fc0", op, ("x",), "logits"), Node("argmax", ArgMax(), ("logits",), "class"))
+    graph = Graph("minus", "x", Edge((4,), IntType(2)), nodes, "class")
+    label = np.zeros(1, dtype=int)
+    return graph, (np.ones((1, 4), dtype=int), label), (np.full((1, 4), 2), label)
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps", "stop"),
+    [(1, [1], Stop.BUDGET), (2, [1], Stop.STUCK), (3, [1, 2], Stop.BUDGET)],
+)
+def test_a_step_takes_more_bits_only_where_fewer_do_not_raise_the_loss(budget, steps, stop):
+    def uphill_by_steps(logits, y):
+        flips = (logits.sum() + 8) / 2  # its slope promises 1 for each flip; the loss alternates
+        return flips - torch.cos(torch.pi * flips)  # -1, 2, 1, 4 after 0, 1, 2, 3 flips
+
+    graph, attack, test = all_minus_one()
+    result = bfa(graph, *attack, budget=budget, seed=0, evaluate_on=test, loss=uphill_by_steps)
+    assert [len(step.flips) for step in result.steps] == steps
+    assert [step.loss for step in result.steps] == [2.0, 4.0][: len(steps)]
+    assert result.stop is stop
+
+
+def test_a_promising_bit_that_lowers_the_loss_is_not_flipped():
+    def short_climb(logits, y):
+        flips = (logits.sum() + 8) / 2
+        return flips - 2 * flips**2
+
+    graph, attack, test = all_minus_one()
+    result = bfa(graph, *attack, budget=5, seed=0, evaluate_on=test, loss=short_climb)
+    assert (result.flips, result.stop) == ((), Stop.STUCK)
+
+
+def test_a_bit_flipped_back_counts_no_more():
+    one, two = Fault("fc0", "weights", (0, 0), 0), Fault("fc0", "weights", (0, 1), 0)
+    assert hamming_distance([one, two]) == 2
+    assert hamming_distance([one, two, one]) == 1
+    assert hamming_distance([one, one]) == 0
 
 
 def test_an_attack_repeats_for_its_seed_and_differs_for_another():

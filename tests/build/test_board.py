@@ -45,6 +45,9 @@ def test_every_pin_of_the_top_has_a_place(network):
 def test_the_divider_meets_the_baud_rate_exactly():
     board = load_board("ulx3s")
     assert board.clock_hz == board.divider * board.baud
+    assert (
+        f'"{board.ports["clock"]}" {board.clock_hz // 10**6} MHZ;' in board.constraints.read_text()
+    )
 
 
 def test_elements_wider_than_a_byte_are_refused(network):
@@ -65,6 +68,6 @@ def test_the_folder_holds_the_build_s_own_sources(network, tmp_path):
     made = build(graph, plan, tmp_path / "build")
     write_board(made, load_board("ulx3s"), tmp_path / "board")
     for name in made.files:
-        if name.startswith(("rtl/", "images/")):
+        if name.startswith(("rtl/", "images/", "graph.", "plan.")):
             copied = (tmp_path / "board" / name).read_bytes()
             assert copied == (tmp_path / "build" / name).read_bytes()

@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow.build import netlist, netlist_text
+from flow.build import build, netlist, netlist_text
 from flow.build.netlist import memory_instance, unit_parameters
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Edge, IntType
 from flow.ops import OPS, Compare, Decode
 from flow.schedule import Folding, Plan, make_plan
+from sim.runner import verilator_lint
 from tests.schedule.networks import binary_network, four_bit_network
 
 GOLDEN = Path(__file__).with_name("accelerator.golden.sv")
@@ -90,6 +91,28 @@ def test_a_node_without_a_hardware_name_is_refused():
     named = graph.map(lambda n: replace(n, name="Fc-0") if n.name == "fc0" else n)
     with pytest.raises(InputError, match=r"^node 'Fc-0': no hardware name; use a-z, 0-9 and _$"):
         netlist(named, make_plan(named))
+
+
+def test_two_units_of_one_name_are_refused():
+    graph = binary_network([4, 2, 2])
+    named = graph.map(lambda n: replace(n, name="act0_fifo") if n.name == "fc1" else n)
+    with pytest.raises(InputError, match=r"^graph 'net': two units share a name"):
+        netlist(named, make_plan(named))
+
+
+def test_names_that_differ_by_an_underscore_keep_apart():
+    graph = binary_network([4, 2, 2])
+    named = graph.map(lambda n: replace(n, name="fc_0") if n.name == "fc1" else n)
+    assert len(netlist(named, make_plan(named)).parameters) == 3
+
+
+@pytest.mark.rtl
+def test_verilator_finds_nothing_but_the_open_high_water_output(tmp_path):
+    for graph in (binary_network([8, 12, 6, 4], signs=True), four_bit_network([6, 4, 3])):
+        build(graph, make_plan(graph, cycles=12), tmp_path / "b")
+        found = verilator_lint(tmp_path / "b/rtl/accelerator.sv", library=tmp_path / "b/rtl")
+        warnings = [line for line in found.splitlines() if line.startswith("%Warning")]
+        assert [line for line in warnings if "high_water_o" not in line] == []
 
 
 def test_a_memory_the_bus_cannot_address_is_refused():

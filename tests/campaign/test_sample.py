@@ -101,6 +101,12 @@ def test_a_changed_list_is_refused(tmp_path):
     pq.write_table(table.slice(0, 40), path)
     with pytest.raises(InputError, match="damaged"):
         load_faults(path, graph=graph)
+    moved = [*table["index"].to_pylist()[:-1], [2, 7]]
+    index = pa.array(moved, table.schema.field("index").type)
+    assert not index.equals(table["index"].combine_chunks())
+    pq.write_table(table.set_column(4, table.schema.field("index"), index), path)
+    with pytest.raises(InputError, match="damaged"):
+        load_faults(path, graph=graph)
     weights = pa.array([1.0] * len(table))
     pq.write_table(table.set_column(7, table.schema.field("weight"), weights), path)
     with pytest.raises(InputError, match="weights differ"):

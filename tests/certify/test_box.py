@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from flow.certify import Box, Verdict, certify_input, input_box, propagate, propagate_box
 from flow.certify.box import product_bound, wrap_box
+from flow.certify.witness import find_witnesses
+from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Edge, Graph, IntType, Node
 from flow.ops import OPS, ArgMax, MatVec, Threshold
@@ -122,6 +124,15 @@ def test_a_tie_is_won_by_the_smaller_index_only():
     graph = two_logits([[0], [1]])  # class 1 leads by x: at x = 0 the tie goes to class 0
     assert verdict(graph, [2], 1, 1) is Verdict.PROVED
     assert verdict(graph, [2], 1, 2) is Verdict.REFUTED
+
+
+def test_a_tie_the_label_wins_is_no_witness():
+    graph = two_logits([[1], [1]])
+    box = input_box(graph, np.array([[3], [3]]), radius=2)
+    _, broken = find_witnesses(
+        BatchedEngine(graph), box, np.array([0, 1]), rng=np.random.default_rng(0)
+    )
+    assert broken.tolist() == [False, True]
 
 
 def test_the_last_layer_is_compared_by_differences():

@@ -180,6 +180,8 @@ def test_only_the_chosen_images_are_enumerated(tmp_path):
     proved = [k for k, c in enumerate(found.certificates) if c.verdict is Verdict.PROVED]
     done = check(tmp_path / "c.json", graph, x, y, images=proved[:1])
     assert (done.enumerated, done.unchecked) == (1, len(proved) - 1)
+    with pytest.raises(InputError, match=r"images \[0, 12\]: choose from 0 to 11"):
+        check(tmp_path / "c.json", graph, x, y, images=[12, 0])
 
 
 def test_every_changed_byte_is_noticed(case):

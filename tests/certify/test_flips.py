@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from flow.certify import Effect, single_flips
 from flow.certify.stored_bits import StoredBits
+from flow.certify.suffix import standing
 from flow.errors import InputError
 from flow.ir import Edge, Fault, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
@@ -81,6 +82,12 @@ def test_the_worst_fault_leaves_the_label_furthest_behind(graph):
         )
         lead.append(own - rival - (values[graph.output] != y))
     np.testing.assert_array_equal(flips.worst_fault, np.argmin(lead, axis=0))
+
+
+def test_a_tie_is_a_loss_only_to_a_smaller_index():
+    logits = np.array([[3, 3, 1], [3, 3, 1], [5, 3, 1], [5, 3, 9]])
+    assert standing(logits, np.array([0, 1, 0, 2])).tolist() == [0, -1, 2, 4]
+    assert standing(logits, np.array([2, 2, 1, 0])).tolist() == [-3, -3, -3, -5]
 
 
 def test_chunks_of_images_change_no_count(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 
 from sim.runner import ROOT, RTL, compile_design, simulate
 
-UNITS = ("uart_rx", "uart_tx", "crc16", "fifo", "uart_image", "uart_bridge")
+UNITS = ("power_on_reset", "uart_rx", "uart_tx", "crc16", "fifo", "uart_image", "uart_bridge")
 HARNESS = ("uart_echo", "uart_harness")
 
 

@@ -61,7 +61,13 @@ def test_our_recipes_are_the_two_networks_of_the_demo():
 
 
 UNKNOWN = [
-    ("epochs = 2", "epoch = 2", "'training.epochs': Field required"),
+    ("epochs = 2", "", "'training.epochs': Field required"),
+    (
+        "epochs = 2",
+        "epoch = 2",
+        "unknown key 'training.epoch'; known are epochs, batch, learning_rate, seed, "
+        "temperature, teacher_epochs",
+    ),
     (
         "seed = 3",
         "seed = 3\nmomentum = 0.9",

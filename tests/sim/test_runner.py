@@ -29,6 +29,22 @@ async def it_counts_to_{wanted}(dut):
     await ClockCycles(dut.clk_i, 3)
     assert int(dut.count_o.value) in ({wanted}, {wanted} - 1)
 """
+FORCE = """
+import cocotb
+from cocotb.clock import Clock
+from cocotb.handle import Force, Release
+from cocotb.triggers import ClockCycles
+
+@cocotb.test()
+async def a_forced_register_stays(dut):
+    Clock(dut.clk_i, 10, unit="ns").start()
+    dut.count_q.value = Force(5)
+    await ClockCycles(dut.clk_i, 3)
+    assert int(dut.count_o.value) == 5
+    dut.count_q.value = Release()
+    await ClockCycles(dut.clk_i, 3)
+    assert int(dut.count_o.value) > 5
+"""
 
 
 @pytest.fixture
@@ -55,6 +71,19 @@ def test_a_passing_bench_passes_and_a_failing_one_is_named(
 
     with pytest.raises(ClaimError, match=r"failed .*it_counts_to_9; see .*simulation\.log$"):
         simulate(design, bench(tmp_path, monkeypatch, 9), work=tmp_path / "bad")
+
+
+@pytest.mark.rtl
+def test_a_marked_signal_can_be_forced(source, tmp_path, monkeypatch, simulator, compiled):
+    marked = {"counter": ["count_q"]}
+    design = compile_design(
+        [source], "counter", cache=compiled, simulator=simulator, forceable=marked
+    )
+    (tmp_path / "force_bench.py").write_text(FORCE)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    design.require_forceable("counter", "count_q")
+    simulate(design, "force_bench", work=tmp_path)
 
 
 @pytest.mark.rtl

@@ -62,8 +62,7 @@ def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     scale, offset = set(affine.scale), set(affine.offset)
     if len(scale) > 1 or len(offset) > 1:
         raise node.refuse("its input has a scale per channel; use one scale for the tensor")
-    producer = next((n.op for n in state.nodes if n.output == real.edge), None)
-    if isinstance(producer, MatVec):
+    if not real.quantized:
         raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
     codes = weights.codes if transposed else weights.codes.T
     rows = _row_scales(node, weights, codes.shape[0], transposed=transposed)

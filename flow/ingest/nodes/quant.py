@@ -121,7 +121,7 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
         state.decisions.append(Decision(real.edge, real.edge, node.outputs[0], real.steps, q))
-        return Real(real.edge, (after,))
+        return Real(real.edge, (after,), quantized=True)
     if q.steps > _MOST_LEVELS:
         raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
     low, high = _span(state, real.edge)
@@ -131,7 +131,7 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
     state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q))
-    return Real(output, (after,))
+    return Real(output, (after,), quantized=True)
 
 
 def _meaning(q: Quantizer) -> Affine:

@@ -1,0 +1,176 @@
+"""The command line as a person meets it: results, one-line errors, exit status, no half files."""
+
+import json
+import re
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from flow.cli import main
+from flow.graphfile import save_graph
+from flow.ir import Edge, Graph, IntType, Node
+from flow.ops import ArgMax, MatVec, Threshold
+
+PIXEL = IntType(5).within(0, 16)
+
+
+@pytest.fixture
+def bitproof(monkeypatch, capsys):
+    """Run the console script; returns (exit status, standard output, standard error)."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["bitproof", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def digits_graph(seed=0) -> Graph:
+    rng = np.random.default_rng(seed)
+    first = MatVec(rng.integers(-7, 8, (8, 64)), IntType(4, True).within(-7, 7), IntType(14, True))
+    levels = Threshold(
+        np.sort(rng.integers(-400, 400, (8, 3))), IntType(15, True), np.ones(8, int), 0, IntType(2)
+    )
+    last = MatVec(rng.integers(-7, 8, (10, 8)), IntType(4, True).within(-7, 7), IntType(9, True))
+    nodes = (
+        Node("fc0", first, ("x",), "a0"),
+        Node("act0", levels, ("a0",), "y0"),
+        Node("fc1", last, ("y0",), "logits"),
+        Node("argmax", ArgMax(), ("logits",), "class"),
+    )
+    return Graph("small", "x", Edge((64,), PIXEL), nodes, "class")
+
+
+@pytest.fixture
+def graph_file(tmp_path):
+    save_graph(digits_graph(), tmp_path / "graph.json")
+    return tmp_path / "graph.json"
+
+
+def one_line_error(err):
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("bitproof: error: ")
+    return lines[0]
+
+
+def test_eval_prints_one_json_object_and_nothing_else(bitproof, graph_file):
+    status, out, _ = bitproof("eval", graph_file, "--data", "digits", "--json")
+    record = json.loads(out)
+    assert status == 0
+    assert (record["total"], record["correct"] / 360) == (360, record["accuracy"])
+    assert record["command"].startswith("bitproof eval ")
+
+
+def test_limit_uses_the_first_images_only(bitproof, graph_file):
+    _, out, _ = bitproof("eval", graph_file, "--data", "digits", "--limit", 7, "--json")
+    assert json.loads(out)["total"] == 7
+
+
+def test_show_lists_nodes_and_draws(bitproof, graph_file, tmp_path):
+    status, out, _ = bitproof("show", graph_file, "--svg", tmp_path / "g.svg")
+    assert status == 0
+    assert re.search(r"fc0\s.*MatVec.*2,048.*512", out)
+    assert (tmp_path / "g.svg").read_text().startswith("<svg")
+
+
+def test_version_and_help_are_found(bitproof):
+    assert re.fullmatch(r"bitproof \d+\.\d+\.\d+\n", bitproof("--version")[1])
+    status, out, _ = bitproof("certify", "--help")
+    assert status == 0
+    assert "--property" in out
+
+
+def test_build_then_build_from_another_graph_is_refused(bitproof, graph_file, tmp_path):
+    target = tmp_path / "accelerator"
+    assert bitproof("build", graph_file, "-o", target)[0] == 0
+    save_graph(digits_graph(seed=1), target / "graph.json")
+    arguments = ("simulate", target, "--data", "digits", "--engine", "hls")
+    status, out, err = bitproof(*arguments)
+    assert (status, out) == (2, "")
+    assert "graph" in one_line_error(err.split("\n", 1)[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval", "none.json", "--data", "digits"), "no such file; make it with `bitproof lower`"),
+        (("eval", "{graph}", "--data", "faces"), "data set 'faces': unknown; choose digits, mnist"),
+        (("eval", "{graph}", "--data", "mnist"), "train-images-idx3-ubyte.gz: missing; data set"),
+        (("train", "none.toml", "-o", "m.onnx"), "none.toml: no such recipe"),
+        (("lower", "none.onnx", "-o", "g.json"), "none.onnx: no such file"),
+        (("build", "{graph}", "-o", "b", "--cycles", "1"), None),
+        (("report", "nowhere", "-o", "r.html"), "no such file; make it with `bitproof lower`"),
+        (("campaign", "show", "nowhere"), "no finished campaign; run or resume it first"),
+        (("replay", "none.json"), "none.json"),
+        (("synth", "nowhere", "-o", "s", "--board", "toaster"), "board 'toaster': unknown"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(
+    bitproof, graph_file, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.setenv("BITPROOF_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    filled = [a.format(graph=graph_file) for a in arguments]
+    status, out, err = bitproof(*filled)
+    if message is None:  # legal, if large: one image per cycle
+        assert status == 0
+        return
+    assert (status, out) == (2, "")
+    lines = [line for line in err.splitlines() if not line.endswith(" ...")]
+    assert message in one_line_error("\n".join(lines))
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = 'x'\nepochs = 3\n", "unknown key 'epochs'; known are name, dataset, network"),
+        ("not toml", "not a TOML file"),
+        ("name = 'x'\ndataset = 'digits'\n", "'network'"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_names_the_key(bitproof, tmp_path, text, message):
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(text)
+    status, _, err = bitproof("train", recipe, "-o", tmp_path / "m.onnx")
+    assert status == 2
+    assert message in one_line_error("\n".join(err.splitlines()[-1:]))
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_an_unsupported_node_is_refused_by_name(bitproof, tmp_path):
+    source = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])
+    node = helper.make_node("Einsum", ["x"], ["y"], name="odd_one", equation="ij->ij")
+    zero = numpy_helper.from_array(np.zeros(1, np.float32), "z")
+    model = helper.make_model(helper.make_graph([node], "g", [source], [result], [zero]))
+    onnx.save(model, str(tmp_path / "odd.onnx"))
+    status, _, err = bitproof("lower", tmp_path / "odd.onnx", "-o", tmp_path / "g.json")
+    assert status == 2
+    assert "node 'odd_one' (Einsum)" in one_line_error(err)
+    assert not (tmp_path / "g.json").exists()
+
+
+def test_a_damaged_graph_is_refused(bitproof, graph_file):
+    blob = bytearray(graph_file.with_suffix(".safetensors").read_bytes())
+    blob[-1] ^= 1
+    graph_file.with_suffix(".safetensors").write_bytes(blob)
+    status, _, err = bitproof("eval", graph_file, "--data", "digits")
+    assert status == 2
+    assert "damaged (SHA-256 differs); lower the model again" in one_line_error(err)
+
+
+def test_wrong_usage_is_exit_status_2(bitproof):
+    assert bitproof("eval")[0] == 2
+    assert bitproof("fly")[0] == 2

@@ -84,7 +84,8 @@ def compile_design(
         parameters: of ``top``; strings are file names.
         public: the signals a bench may read and deposit into. None leaves every signal visible,
             which is slow; a mapping (also an empty one) leaves only the named ones and the ports.
-        forceable: the signals a bench may ``Force``; on any other, Verilator ignores it silently.
+        forceable: the signals a bench may ``Force``; Verilator silently ignores it on any other,
+            and loses one at time 0.
         control: further lines of a Verilator control file; they count as ``public={}`` does.
         timing: the design holds delays, as a harness with its own clock does.
         fast: compile longer to run faster.

@@ -1,8 +1,14 @@
 """Options and fixtures shared by every test."""
 
 import pytest
+from hypothesis import settings
 
 from sim.runner import ROOT, SIMULATORS
+
+# The gate tries the same examples every time; --hypothesis-profile=explore looks for new ones.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("gate")
 
 
 def pytest_addoption(parser):

@@ -54,7 +54,8 @@ class SourceNode:
 
     def refuse(self, reason: str) -> InputError:
         """The error that names this node and op; ``reason`` says why and what to do."""
-        return InputError(f"node {self.name!r} ({self.op}): {reason}")
+        op = self.op if self.op.isprintable() else repr(self.op)
+        return InputError(f"node {self.name!r} ({op}): {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,7 @@ def read_source(path: Path) -> Source:
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: no such file") from None
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable ONNX file ({reason})") from None
+        raise InputError(f"{path}: not a readable ONNX file ({_line(error)})") from None
     graph = model.graph
     if not graph.node:
         raise InputError(f"{path}: not an ONNX model (no nodes)")
@@ -130,7 +130,7 @@ def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
     try:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: node {name!r}: unreadable attribute ({error})") from None
+        raise InputError(f"{path}: node {name!r}: unreadable attribute ({_line(error)})") from None
     text = {
         k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in attributes.items()
     }
@@ -152,12 +152,19 @@ def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
     try:
         array: Constant = onnx.numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path}: constant {tensor.name!r} is unreadable ({error})") from None
+        raise InputError(
+            f"{path}: constant {tensor.name!r} is unreadable ({_line(error)})"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"{path}: constant {tensor.name!r} is no array of numbers")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{path}: constant {tensor.name!r} holds NaN or infinity; train again")
     return array
+
+
+def _line(error: Exception) -> str:
+    """The first line of what a library says, or the kind of error where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:

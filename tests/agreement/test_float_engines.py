@@ -87,12 +87,12 @@ def test_a_changed_weight_is_a_mismatch_of_logits_and_classes(network):
     assert not found.holds
 
 
-def one_product(scale):
-    """``x * scale``, quantized to whole numbers 0 .. 7, then two classes."""
+def one_product(scale, bias=0.0):
+    """``x * scale + bias``, quantized to whole numbers 0 .. 7, then two classes."""
     w = Writer((1, 1))
     x = w.quant("x", 1.0, 5, signed=False)
     x = w.node("Gemm", x, w.quant(w.constant([[scale]]), scale, 2, signed=True), transB=1)
-    x = w.quant(x, 1.0, 3, signed=False)
+    x = w.quant(w.node("Add", x, w.constant(bias)), 1.0, 3, signed=False)
     return w.model(w.node("Gemm", x, w.bipolar(w.constant([[1.0], [-1.0]])), transB=1), 2)
 
 
@@ -118,8 +118,12 @@ def test_a_product_that_float32_rounds_onto_a_tie_is_excused_and_counted(tmp_pat
 
 def test_what_float32_cannot_round_so_far_is_a_mismatch(tmp_path):
     path = save(one_product(0.1), tmp_path)
-    found = agree_qonnx(path, moved_to(lower(path), 2, 24), EVERY)  # 2.4 is no 3
+    lowered = lower(path)
+    found = agree_qonnx(path, moved_to(lowered, 2, 24), EVERY)  # 2.4 is no 3
     assert (found.excused, found.mismatches) == (2, 1)
+    other = save(one_product(0.1, bias=0.25), tmp_path)  # 3, 4, 13, 14, 23 and 24 are rounded up
+    found = agree_qonnx(other, lowered, EVERY)
+    assert (found.excused, found.mismatches) == (0, 6)
 
 
 def test_nothing_is_excused_where_exact_arithmetic_sides_with_the_float_engine(tmp_path):

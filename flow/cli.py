@@ -51,6 +51,7 @@ class Method(StrEnum):
     """How stored bits are attacked."""
 
     BFA = "bfa"
+    GREEDY = "greedy"
     RANDOM = "random"
 
 

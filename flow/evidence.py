@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from flow.attack import bfa, random_flips
+from flow.attack import bfa, exhaustive_best_flip, random_flips
 from flow.attack.result import AttackResult
 from flow.campaign import By, critical_share, direction_counts, run_campaign, shares
 from flow.campaign import load_recipe as load_campaign
@@ -148,17 +148,18 @@ def attack(
     results: list[AttackResult] = []
     started = perf_counter()
     for seed in seeds:
-        if method == "bfa":
+        if method in ("bfa", "greedy"):
+            search = bfa if method == "bfa" else exhaustive_best_flip
             source = (fitting(graph, train), train.y)
             results.append(
-                bfa(graph, *source, budget=budget, seed=seed, evaluate_on=on, progress=progress)
+                search(graph, *source, budget=budget, seed=seed, evaluate_on=on, progress=progress)
             )
         elif method == "random":
             results.append(
                 random_flips(graph, budget=budget, seed=seed, evaluate_on=on, progress=progress)
             )
         else:
-            raise InputError(f"method {method!r}: unknown; choose bfa or random")
+            raise InputError(f"method {method!r}: unknown; choose bfa, greedy or random")
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),

@@ -83,14 +83,14 @@ class BatchedEngine:
     def resume(self, node: int, values: Array) -> Array:
         """The logits when the chain's node number ``node`` onward sees ``values``."""
         found = []
-        for start in range(0, len(values), self.batch):
+        for start in range(0, max(len(values), 1), self.batch):  # no rows have a shape too
             part = tensor(values[start : start + self.batch], device=self.device)
             with torch.inference_mode(), full_precision():
                 for later, step in zip(self.graph.nodes[node:], self._steps[node:], strict=True):
                     if later.inputs[0] != self.graph.logits:
                         part = step(part)
             found.append(part.cpu().numpy())
-        return np.concatenate(found) if found else values
+        return np.concatenate(found)
 
     @property
     def batch(self) -> int:

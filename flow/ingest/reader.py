@@ -86,8 +86,8 @@ def read_source(path: Path) -> Source:
     graph = model.graph
     if not graph.node:
         raise InputError(f"{path}: not an ONNX model (no nodes)")
-    constants = {tensor.name: _array(path, tensor) for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
+    constants = {_text(tensor.name): _array(path, tensor) for tensor in graph.initializer}
+    inputs = [value for value in graph.input if _text(value.name) not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise InputError(
             f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs; a network with one of "
@@ -97,7 +97,7 @@ def read_source(path: Path) -> Source:
         if opset.domain in ("", "ai.onnx") and opset.version < _OLDEST:
             raise InputError(f"{path}: opset {opset.version}; export opset {_OLDEST} or later")
     nodes = []
-    known = set(constants) | {inputs[0].name, ""}
+    known = set(constants) | {_text(inputs[0].name), ""}
     for place, proto in enumerate(graph.node):
         node = _node(path, proto, place)
         for name in node.inputs:
@@ -118,25 +118,24 @@ def read_source(path: Path) -> Source:
         path,
         tuple(nodes),
         constants,
-        inputs[0].name,
+        _text(inputs[0].name),
         _shape(path, inputs[0]),
-        graph.output[0].name,
-        {entry.key: entry.value for entry in model.metadata_props},
+        _text(graph.output[0].name),
+        {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
 
 
 def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
-    name = proto.name or f"{proto.op_type}_{place}"
+    domain, op = _text(proto.domain), _text(proto.op_type)
+    name = _text(proto.name) or f"{op}_{place}"
     try:
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
+        attributes = {_text(a.name): onnx.helper.get_attribute_value(a) for a in proto.attribute}
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: node {name!r}: unreadable attribute ({_line(error)})") from None
-    text = {
-        k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in attributes.items()
-    }
-    known = proto.domain in _DOMAINS
-    op = proto.op_type if known else f"{proto.domain}.{proto.op_type}"
-    return SourceNode(name, op, tuple(proto.input), tuple(proto.output), text)
+    readable = {k: _text(v) if isinstance(v, bytes) else v for k, v in attributes.items()}
+    inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+    kind = op if domain in _DOMAINS else f"{domain}.{op}"
+    return SourceNode(name, kind, inputs, outputs, readable)
 
 
 def _constant(node: SourceNode) -> Constant:
@@ -160,6 +159,11 @@ def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"{path}: constant {tensor.name!r} holds NaN or infinity; train again")
     return array
+
+
+def _text(value: str | bytes) -> str:
+    """A name as text; protobuf hands out bytes where a damaged file has no text."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _line(error: Exception) -> str:

@@ -76,11 +76,12 @@ def bits_figure(rows: Sequence[Record]) -> str:
         yaxis="y2",
     )
     figure.update_layout(
-        yaxis_title="% of pairs, class",
+        yaxis={"title": "% of pairs, class", "rangemode": "tozero"},
         yaxis2={
             "title": "% of pairs, logits",
             "overlaying": "y",
             "side": "right",
+            "rangemode": "tozero",
             "showgrid": False,
         },
     )

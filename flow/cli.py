@@ -208,14 +208,21 @@ def certify(
 ) -> None:
     """Certify test images: whole inputs, any one pixel, or every single stored-bit flip."""
     from flow import evidence
+    from flow.certify import Property as Claim
 
     images = _images(data, limit)
     with progress(f"certify {property} {graph.parent.name}") as step:
         if property is Property.BITS:
             record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
         else:
-            one = evidence.certify_pixel if property is Property.PIXEL else evidence.certify_input
-            record = one(graph, images, radii=radius or [1], directory=certificates, progress=step)
+            record = evidence.certify_inputs(
+                Claim(property),
+                graph,
+                images,
+                radii=radius or [1],
+                directory=certificates,
+                progress=step,
+            )
     emit(_signed(record), as_json=json, output=output)
 
 

@@ -13,7 +13,7 @@ from flow.attack import bfa, exhaustive_best_flip, random_flips
 from flow.attack.result import AttackResult
 from flow.campaign import By, critical_share, direction_counts, run_campaign, shares
 from flow.campaign import load_recipe as load_campaign
-from flow.certify import SingleFlips, save_certificates, single_flips
+from flow.certify import Property, SingleFlips, save_certificates, single_flips
 from flow.certify import certify_bits as certify_every_flip
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
@@ -21,8 +21,15 @@ from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
 
+# Which analysis answers a property of the input, and how, in the words of the record.
+INPUTS = {
+    Property.INPUT: (certify_box, "integer interval bounds, then a search for witnesses"),
+    Property.PIXEL: (certify_one_element, "every value of every one element within the radius"),
+}
 
-def certify_input(
+
+def certify_inputs(
+    claim: Property,
     graph_path: Path,
     data: Images,
     *,
@@ -30,48 +37,21 @@ def certify_input(
     directory: Path,
     progress: Progress | None = None,
 ) -> Record:
-    """Certificates for each radius, one file each in ``directory``; counts in the record."""
+    """Certificates of a property of the input, one file per radius; counts in the record."""
+    certify, method = INPUTS[claim]
     graph = load_graph(graph_path)
     x = fitting(graph, data)
     rows = []
     for radius in radii:
-        found = certify_box(graph, x, y=data.y, radius=radius, progress=progress)
-        path = directory / f"input-radius-{radius}.json"
+        found = certify(graph, x, y=data.y, radius=radius, progress=progress)
+        path = directory / f"{claim}-radius-{radius}.json"
         save_certificates(found, path)
         rows.append({"radius": radius, **found.summary(), "certificates": path.name})
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
-        "property": "input",
-        "method": "integer interval bounds, random and coordinate search for witnesses",
-        "data": data.name,
-        "images": len(x),
-        "radii": rows,
-    }
-
-
-def certify_pixel(
-    graph_path: Path,
-    data: Images,
-    *,
-    radii: Sequence[int],
-    directory: Path,
-    progress: Progress | None = None,
-) -> Record:
-    """Every move of any one element within each radius, exactly; counts in the record."""
-    graph = load_graph(graph_path)
-    x = fitting(graph, data)
-    rows = []
-    for radius in radii:
-        found = certify_one_element(graph, x, y=data.y, radius=radius, progress=progress)
-        path = directory / f"pixel-radius-{radius}.json"
-        save_certificates(found, path)
-        rows.append({"radius": radius, **found.summary(), "certificates": path.name})
-    return {
-        "graph": graph.name,
-        "graph_digest": digest(graph),
-        "property": "pixel",
-        "method": "exhaustive: every value of every one element within the radius, exact",
+        "property": str(claim),
+        "method": method,
         "data": data.name,
         "images": len(x),
         "radii": rows,

@@ -9,6 +9,7 @@ from pathlib import Path
 from flow import evidence, stages
 from flow.atomic import write_json
 from flow.build.board import load_board
+from flow.certify import Property
 from flow.report.page import write_report
 from flow.synth.ecp5 import synthesise
 from models.export import train_and_export
@@ -53,11 +54,12 @@ def run_flow(
         write_json(out / f"{engine}.json", found)
     certificates = out / "certificates"
     with progress("certify") as step:
-        boxes = evidence.certify_input(graph, test, radii=RADII, directory=certificates)
-        pixels = evidence.certify_pixel(graph, test, radii=RADII, directory=certificates)
+        for claim in (Property.INPUT, Property.PIXEL):
+            found = evidence.certify_inputs(
+                claim, graph, test, radii=RADII, directory=certificates, progress=step
+            )
+            write_json(out / f"{claim}.json", found)
         bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
-    write_json(out / "input.json", boxes)
-    write_json(out / "pixel.json", pixels)
     write_json(out / "bits.json", bits)
     for method in ("bfa", "random"):
         with progress(f"attack {method}") as step:

@@ -139,16 +139,20 @@ def test_a_weight_that_float32_rounds_onto_a_tie_is_excused_and_replaced(tmp_pat
     w = Writer((1, 2))
     x = w.quant("x", 1.0, 3, signed=False)
     # 0.25f / 0.1f is just below 2.5 and 2.5 in float32, which rounds half up to 3
-    q = w.quant(w.constant([[0.25, 0.1], [0.3, 0.2]]), 0.1, 4, signed=True, mode="HALF_UP")
+    above = np.nextafter(np.float32(0.25), np.float32(1))
+    q = w.quant(w.constant([[0.25, 0.1], [0.3, above]]), 0.1, 4, signed=True, mode="HALF_UP")
     path = save(w.model(w.node("Gemm", x, q, transB=1), 2), tmp_path)
     lowered = lower(path)
-    assert lowered.graph.node("fc0").op.weights.tolist() == [[2, 1], [3, 2]]
+    assert lowered.graph.node("fc0").op.weights.tolist() == [[2, 1], [3, 3]]
     found = agree_qonnx(path, lowered, images(lowered, 50))
     assert (found.excused, found.mismatches, found.logit_mismatches) == (1, 0, 0)
-    wrong = replace(
-        lowered, weights=(replace(lowered.weights[0], codes=np.array([[2, 1], [3, 3]])),)
-    )
-    assert agree_qonnx(path, wrong, images(lowered, 50)).mismatches == 1
+    for codes in (
+        [[2, 1], [3, 2]],
+        [[2, 1], [2, 3]],
+    ):  # as near to the tie but wrong; or far from it
+        changed = replace(lowered.weights[0], codes=np.array(codes))
+        found = agree_qonnx(path, replace(lowered, weights=(changed,)), images(lowered, 50))
+        assert (found.excused, found.mismatches) == (1, 1)
 
 
 def test_logits_must_be_integers_within_the_error_of_float32(tmp_path):

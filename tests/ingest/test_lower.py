@@ -137,20 +137,24 @@ def test_a_file_may_pick_the_class_itself(tmp_path, first, second):
 def test_a_bias_scales_and_hard_limits_are_part_of_the_thresholds(tmp_path):
     w = Writer((1, 3))
     x = w.quant("x", 0.5, 3, signed=True, zero=1.0)
-    weights = w.quant(w.constant(np.eye(3)), 1.0, 2, signed=True)
-    bias = w.quant(w.constant([0.3, -0.7, 0.0]), 0.25, 4, signed=True)  # quantized: 0.25, -0.75, 0
-    x = w.node("Gemm", x, weights, bias, transB=1)
+    rows = [[1, 1, 0], [0, 1, -1], [1, 0, -2]]
+    weights = w.quant(w.constant(rows), 1.0, 2, signed=True)
+    bias = w.quant(w.constant([1.3, -3.7, 0.0]), 0.25, 6, signed=True)  # quantized: 1.25, -3.75, 0
+    x = w.node("Gemm", x, weights, bias, transB=1, alpha=2.0, beta=0.5)
     x = w.node("Div", w.node("Sub", x, w.constant(0.125)), w.constant([1.0, -2.0, 4.0]))
     x = w.node("Clip", x, w.constant(-0.5), w.constant(0.75))
     x = w.quant(x, 0.25, 3, signed=True, mode="FLOOR")
     x = w.node("Gemm", x, w.bipolar(w.constant(np.eye(3) - 0.5)), transB=1)
     graph = lowered(w.model(x, 3), tmp_path).graph
-    codes = np.arange(-4, 4)[:, None].repeat(3, axis=1)
-    bias = [Fraction(1, 4), Fraction(-3, 4), Fraction(0)]
+    codes = np.random.default_rng(0).integers(-4, 4, (64, 3))
+    bias = [Fraction(5, 4), Fraction(-15, 4), Fraction(0)]
     divide = [1, -2, 4]
     for row, levels in zip(codes, graph.evaluate_all(codes)["act0_out"], strict=True):
         for channel in range(3):
-            value = Fraction(int(row[channel]) - 1, 2) + bias[channel] - Fraction(1, 8)
+            product = sum(
+                weight * (int(x) - 1) for weight, x in zip(rows[channel], row, strict=True)
+            )
+            value = 2 * Fraction(product, 2) + bias[channel] / 2 - Fraction(1, 8)
             value = min(max(value / divide[channel], Fraction(-1, 2)), Fraction(3, 4))
             assert levels[channel] == (value * 4).__floor__()
 

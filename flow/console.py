@@ -16,6 +16,7 @@ from flow.atomic import write_json
 
 STDERR = Console(stderr=True, highlight=False)
 STDOUT = Console(highlight=False)
+SHOWN = 8  # entries of a list that are printed
 
 
 @contextmanager
@@ -65,8 +66,17 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
     for key, value in record.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and len(value) > 8:
-            yield f"{prefix}{key}", f"{len(value)} entries (see --json)"
+        elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            plain = all(
+                not isinstance(v, Mapping | list) for entry in value for v in entry.values()
+            )
+            if not plain or len(value) > SHOWN:
+                yield f"{prefix}{key}", f"{len(value)} entries (--json shows them)"
+                continue
+            for entry in value:
+                yield f"{prefix}{key}", ", ".join(f"{k} {_text(v)}" for k, v in entry.items())
+        elif isinstance(value, list) and len(value) > SHOWN:
+            yield f"{prefix}{key}", f"{len(value)} entries (--json shows them)"
         else:
             yield f"{prefix}{key}", _text(value)
 

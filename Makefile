@@ -82,7 +82,7 @@ build/%/random.json: build/%/graph.json
 	$(BITPROOF) attack $< --method random --budget 200 --seed 0 --seed 1 --seed 2 --data $(DATA) -o $@
 
 build/%/campaign/record.json: docs/examples/campaign-%.toml build/%/accelerator/manifest.json
-	$(BITPROOF) campaign resume $< -o $(@D)
+	$(BITPROOF) campaign resume $< --replace -o $(@D)
 
 build/%/ulx3s/manifest.json: build/%/accelerator/manifest.json
 	$(BITPROOF) synth $(<D) --board ulx3s -o $(@D)

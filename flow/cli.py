@@ -20,6 +20,8 @@ from flow import stages
 from flow.console import STDERR, emit, print_rows, progress
 from flow.errors import ClaimError, InputError
 from flow.graphfile import load_graph
+from flow.ops import Decode
+from flow.passes import Policy
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +39,13 @@ class Engine(StrEnum):
     RTL = "rtl"
     HLS = "hls"
     BOARD = "board"
+
+
+class Simulator(StrEnum):
+    """What runs RTL."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
 
 
 class Property(StrEnum):
@@ -73,15 +82,17 @@ def train(recipe: Path, output: To, json: Json = False) -> None:
 
     with progress(f"train {recipe.stem}") as step:
         record = train_and_export(recipe, output, data_root=_data_root(), progress=step)
-    emit(_signed(record), as_json=json)
+    emit(_signed(record), as_json=json, output=output.with_suffix(".json"))
 
 
 @app.command()
 def lower(
     model: Path,
     output: To,
-    accumulator: Annotated[str, typer.Option(help="exact or fault-safe")] = "exact",
-    decode: Annotated[str, typer.Option(help="plain or clamp")] = "plain",
+    accumulator: Annotated[Policy, typer.Option(help="Width of accumulators.")] = Policy.EXACT,
+    decode: Annotated[
+        Decode, typer.Option(help="How codes that training never uses are read.")
+    ] = Decode.PLAIN,
     json: Json = False,
 ) -> None:
     """Lower a QONNX file to the exact integer graph, or refuse it naming the node."""
@@ -155,10 +166,12 @@ def build(
 
 @app.command()
 def simulate(
-    directory: Path,
+    directory: Annotated[
+        Path, typer.Argument(help="A build; for --engine board what `bitproof synth` wrote.")
+    ],
     data: Data,
     engine: Engine = Engine.RTL,
-    sim: Annotated[str, typer.Option(help="verilator or icarus")] = "verilator",
+    sim: Annotated[Simulator, typer.Option(help="Of the RTL.")] = Simulator.VERILATOR,
     cache: Cache = CACHE,
     output: Output = None,
     limit: Limit = None,
@@ -201,7 +214,9 @@ def certify(
     data: Data,
     certificates: Annotated[Path, typer.Option(help="Folder for the certificate files.")],
     property: Annotated[Property, typer.Option(help="What is perturbed.")],
-    radius: Annotated[list[int] | None, typer.Option(help="Input radius in grid steps.")] = None,
+    radius: Annotated[
+        list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
+    ] = None,
     output: Output = None,
     limit: Limit = None,
     json: Json = False,
@@ -213,6 +228,8 @@ def certify(
     images = _images(data, limit)
     with progress(f"certify {property} {graph.parent.name}") as step:
         if property is Property.BITS:
+            if radius:
+                raise InputError("--radius is of inputs; --property bits flips one bit at a time")
             record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
         else:
             record = evidence.certify_inputs(
@@ -277,27 +294,31 @@ def attack(
 
 
 @campaigns.command("run")
-def campaign_run(
-    recipe: Path, to: To, data_limit: Limit = None, cache: Cache = CACHE, json: Json = False
-) -> None:
+def campaign_run(recipe: Path, to: To, cache: Cache = CACHE, json: Json = False) -> None:
     """Start a campaign in a new folder."""
-    _campaign(recipe, to, data_limit, cache, json, resume=False)
+    _campaign(recipe, to, cache, json, resume=False)
 
 
 @campaigns.command("resume")
 def campaign_resume(
-    recipe: Path, to: To, data_limit: Limit = None, cache: Cache = CACHE, json: Json = False
+    recipe: Path,
+    to: To,
+    replace: Annotated[
+        bool, typer.Option(help="Empty a folder that holds another campaign first.")
+    ] = False,
+    cache: Cache = CACHE,
+    json: Json = False,
 ) -> None:
     """Go on where a campaign was stopped; starts it when nothing is there."""
-    _campaign(recipe, to, data_limit, cache, json, resume=True)
+    _campaign(recipe, to, cache, json, resume=True, replace=replace)
 
 
 @campaigns.command("show")
 def campaign_show(directory: Path, json: Json = False) -> None:
     """The results of a finished campaign."""
-    from flow import evidence
+    from flow.campaign import summary
 
-    emit(_signed(evidence.summary(directory)), as_json=json)
+    emit(_signed(summary(directory)), as_json=json)
 
 
 @app.command()
@@ -346,15 +367,16 @@ def _top(
 
 
 def _campaign(
-    recipe: Path, out: Path, limit: int | None, cache: Path, as_json: bool, *, resume: bool
+    recipe: Path, out: Path, cache: Path, as_json: bool, *, resume: bool, replace: bool = False
 ) -> None:
     from flow import evidence
     from flow.campaign import load_recipe
 
-    images = _images(load_recipe(recipe).data, limit)
-    with progress(f"campaign {recipe.stem}") as step:
+    loaded = load_recipe(recipe)
+    images = _images(loaded.data, None)
+    with progress(f"campaign {loaded.name}") as step:
         record = evidence.campaign(
-            recipe, images, out=out, cache=cache, resume=resume, progress=step
+            loaded, images, out=out, cache=cache, resume=resume, replace=replace, progress=step
         )
     emit(_signed(record), as_json=as_json)
 

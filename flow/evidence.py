@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
 from flow.attack import bfa, exhaustive_best_flip, random_flips
 from flow.attack.result import AttackResult
-from flow.campaign import By, critical_share, direction_counts, run_campaign, shares
-from flow.campaign import load_recipe as load_campaign
+from flow.campaign import OtherCampaignError, run_campaign, summary
+from flow.campaign import Recipe as Campaign
 from flow.certify import Property, SingleFlips, save_certificates, single_flips
 from flow.certify import certify_bits as certify_every_flip
 from flow.certify import certify_input as certify_box
@@ -156,27 +155,32 @@ def attack(
 
 
 def campaign(
-    recipe_path: Path, data: Images, *, out: Path, cache: Path, resume: bool, progress: Progress
+    recipe: Campaign,
+    data: Images,
+    *,
+    out: Path,
+    cache: Path,
+    resume: bool = True,
+    replace: bool = False,
+    progress: Progress | None = None,
 ) -> Record:
-    """Run or resume a campaign; every pair agreed, or this raised ``ClaimError``."""
-    recipe = load_campaign(recipe_path)
-    run_campaign(recipe, (data.x, data.y), out=out, cache=cache, resume=resume, progress=progress)
-    return summary(out)
+    """Run or resume a campaign; every pair agreed, or this raised ``ClaimError``.
 
-
-def summary(out: Path) -> Record:
-    """What a campaign's directory holds: outcomes, shares with their intervals, per group too."""
-    import json
-
+    With ``replace`` a folder that holds another campaign is emptied first, not refused.
+    """
+    run_recipe = partial(
+        run_campaign,
+        recipe,
+        (data.x, data.y),
+        out=out,
+        cache=cache,
+        progress=progress,
+    )
     try:
-        record: Record = json.loads((out / "record.json").read_text())
-    except FileNotFoundError:
-        raise InputError(f"{out}: no finished campaign; run or resume it first") from None
-    estimate = critical_share(out, rng=np.random.default_rng(record["seed"]))
-    return record | {
-        "directions": direction_counts(out),
-        "changed_share": record["changed_pairs"] / record["pairs"],
-        "critical_share": asdict(estimate),
-        "by_parameter": [asdict(share) for share in shares(out, By.PARAMETER)],
-        "by_bit": [asdict(share) for share in shares(out, By.BIT)],
-    }
+        run_recipe(resume=resume)
+    except OtherCampaignError:
+        if not replace:
+            raise
+        shutil.rmtree(out)
+        run_recipe(resume=False)
+    return summary(out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from flow import evidence, stages
 from flow.atomic import write_json
 from flow.build.board import load_board
+from flow.campaign import Recipe as Campaign
 from flow.certify import Property
 from flow.report.page import write_report
 from flow.synth.ecp5 import synthesise
@@ -16,8 +17,9 @@ from models.export import train_and_export
 from models.recipe import load_recipe
 
 Step = Callable[[int, int], None]
-RADII = (1, 2, 3)
-FLIPS = 200
+RADII = {Property.INPUT: (1, 2, 3), Property.PIXEL: (1, 2, 4, 16)}
+SEEDS, FLIPS = (0, 1, 2), 200
+FAULTS, IMAGES, DRAW = 2000, 100, 2026  # of the campaign: distinct faults, images, seed
 
 
 def run_flow(
@@ -29,46 +31,66 @@ def run_flow(
     data_root: Path,
     progress: Callable[[str], AbstractContextManager[Step]],
 ) -> Path:
-    """Train, lower, build, simulate, certify, attack and report; returns the report's path.
+    """Train, lower, build, simulate, certify, attack, inject and report; returns the report.
 
-    Every result is a file in ``out`` (default ``build/<recipe>``), as the single-stage commands
-    write them. Any engine that disagrees anywhere stops the run with ``ClaimError``.
+    Every result is a file in ``out`` (default ``build/<recipe>``). With ``board`` the bitstream is
+    made too, and its top simulated at its pins. Any engine that disagrees stops the run with
+    ``ClaimError``.
     """
     recipe = load_recipe(recipe_path)
     out = Path("build") / recipe.name if out is None else out
     model, graph, accelerator = out / "model.onnx", out / "graph.json", out / "accelerator"
+    command = {"command": f"bitproof run {recipe_path}"}
+
+    def keep(name: str, record: stages.Record) -> None:
+        write_json(out / f"{name}.json", record | command)
+
     with progress(f"train {recipe.name}") as step:
-        train_and_export(recipe_path, model, data_root=data_root, progress=step)
+        keep("model", train_and_export(recipe_path, model, data_root=data_root, progress=step))
     test = stages.load_images(recipe.dataset, root=data_root)
     train = stages.load_images(recipe.dataset, root=data_root, part="train")
     with progress("lower, compare, build"):
         stages.lower(model, graph, accumulator="exact", decode="plain")
-        agreed = stages.compare(model, graph, test, finn=out / "finn.onnx")
-        write_json(out / "compare.json", agreed)
+        keep("compare", stages.compare(model, graph, test, finn=out / "finn.onnx"))
         stages.build(graph, accelerator)
     for engine in ("hls", "rtl"):
         with progress(f"simulate {engine}") as step:
             found = stages.simulate(
                 accelerator, test, engine=engine, simulator="verilator", cache=cache, progress=step
             )
-        write_json(out / f"{engine}.json", found)
+        keep(engine, found)
     certificates = out / "certificates"
     with progress("certify") as step:
-        for claim in (Property.INPUT, Property.PIXEL):
+        for claim, radii in RADII.items():
             found = evidence.certify_inputs(
-                claim, graph, test, radii=RADII, directory=certificates, progress=step
+                claim, graph, test, radii=radii, directory=certificates, progress=step
             )
-            write_json(out / f"{claim}.json", found)
+            keep(claim, found)
         bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
-    write_json(out / "bits.json", bits)
+        keep("bits", bits)
     for method in ("bfa", "random"):
         with progress(f"attack {method}") as step:
-            attacked = evidence.attack(
-                graph, train, test, method=method, budget=FLIPS, seeds=[0], progress=step
+            found = evidence.attack(
+                graph, train, test, method=method, budget=FLIPS, seeds=SEEDS, progress=step
             )
-        write_json(out / f"{method}.json", attacked)
+        keep(method, found)
+    faults = Campaign(
+        name=recipe.name,
+        build=accelerator,
+        data=test.name,
+        images=min(IMAGES, len(test.y)),
+        faults=min(FAULTS, bits["stored_bits"]),
+        seed=DRAW,
+    )
+    with progress("campaign") as step:
+        evidence.campaign(
+            faults, test, out=out / "campaign", cache=cache, replace=True, progress=step
+        )
     if board is not None:
         with progress(f"synthesise for {board}") as step:
             synthesise(accelerator, load_board(board), out / board, progress=step)
+        some = stages.Images(test.name, test.x[:10], test.y[:10])
+        found = stages.simulate_board(out / board, some, simulator="verilator", cache=cache)
+        keep("board", found)
     write_report([out], out / "report.html")
     return out / "report.html"

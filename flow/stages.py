@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +20,9 @@ from flow.build import load_build
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest, load_graph, save_graph
 from flow.ir import Array, Graph
+from flow.ir.text import stored_bits
+from flow.ops import Decode
+from flow.passes import Policy
 from flow.schedule import interval, make_plan
 
 # Torch, the simulators and the synthesis tools are imported where a stage needs them, so that
@@ -55,7 +59,6 @@ def accuracy(classes: Array, y: Array) -> Record:
 def lower(model: Path, output: Path, *, accumulator: str, decode: str) -> Record:
     """Lower a QONNX file to the integer graph at ``output``."""
     from flow.ingest import lower as lower_file
-    from flow.report.tables import node_rows
 
     lowered = lower_file(model, accumulator=accumulator, decode=decode)
     written = save_graph(lowered.graph, output)
@@ -66,7 +69,7 @@ def lower(model: Path, output: Path, *, accumulator: str, decode: str) -> Record
         "accumulator": accumulator,
         "decode": decode,
         "input": str(lowered.graph.input_edge),
-        "stored_bits": sum(int(row["stored bits"]) for row in node_rows(lowered.graph)),
+        "stored_bits": sum(stored_bits(node.op) for node in lowered.graph.nodes),
     }
 
 
@@ -83,7 +86,8 @@ def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Recor
     from flow.ingest import lower as lower_file
 
     graph = load_graph(graph_path)
-    candidates = [lower_file(model, accumulator=policy) for policy in ("exact", "fault-safe")]
+    ways = product(Policy, Decode)
+    candidates = (lower_file(model, accumulator=a, decode=d) for a, d in ways)
     lowered = next((c for c in candidates if digest(c.graph) == digest(graph)), None)
     if lowered is None:
         raise InputError(f"{graph_path}: not lowered from {model}; lower the model again")
@@ -92,8 +96,13 @@ def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Recor
     opinions = (agree_qonnx(model, lowered, x), agree_finn(finn, graph, x))
     for opinion in opinions:
         if not opinion.holds:
-            raise ClaimError(f"{model}: {opinion.engine} disagrees with the graph: {opinion}")
-    return {"graph": graph.name, "data": data.name, **{o.engine: o.record() for o in opinions}}
+            raise ClaimError(f"{model}: {opinion.complaint()}; lower it again, or report a bug")
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "data": data.name,
+        **{o.engine: o.record() for o in opinions},
+    }
 
 
 def evaluate(graph_path: Path, data: Images) -> Record:
@@ -151,7 +160,13 @@ def simulate(
     graph = load_build(directory).graph()
     x = fitting(graph, data)
     expected = graph.evaluate_all(x)
-    record: Record = {"graph": graph.name, "data": data.name, "engine": engine, "images": len(x)}
+    record: Record = {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "data": data.name,
+        "engine": engine,
+        "images": len(x),
+    }
     started = perf_counter()
     if engine == "hls":
         hls = simulate_hls(directory, x, binaries=cache / "csim", progress=progress)
@@ -210,6 +225,7 @@ def simulate_board(
     found = talk(directory, graph, x, cache=cache, simulator=simulator, progress=progress)
     return {
         "graph": graph.name,
+        "graph_digest": digest(graph),
         "data": data.name,
         "engine": "board",
         "simulator": simulator,

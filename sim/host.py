@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from flow.errors import ClaimError, InputError
 
 VERSION = 1
-BAUD = 1_000_000
 _STATUS, _CRC = 1, 2  # bytes around every reply's payload
 
 

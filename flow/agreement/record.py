@@ -31,6 +31,19 @@ class Agreement:
         wrong = self.mismatches + self.logit_mismatches + self.class_mismatches
         return not wrong and self.excused <= MOST_EXCUSED * self.elements
 
+    def complaint(self) -> str:
+        """What does not hold, in one sentence."""
+        wrong = self.mismatches + self.logit_mismatches + self.class_mismatches
+        if not wrong:
+            return (
+                f"{self.engine}: {self.excused} of {self.elements} elements lie within float32's "
+                "error of a decision point, more than 1 in a million"
+            )
+        return (
+            f"{self.engine} differs from the graph in {self.mismatches} of {self.elements} "
+            f"elements, {self.logit_mismatches} logits and {self.class_mismatches} classes"
+        )
+
     def record(self) -> dict[str, Any]:
         """JSON-ready."""
         return asdict(self)

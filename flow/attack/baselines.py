@@ -80,7 +80,7 @@ def exhaustive_best_flip(
     return play(
         engine,
         proposals(),
-        method="exhaustive",
+        method="greedy",
         seed=seed,
         budget=budget,
         evaluate_on=evaluate_on,

@@ -33,6 +33,10 @@ RECORD = "record.json"
 REPRODUCER = "reproducer.json"
 
 
+class OtherCampaignError(InputError):
+    """The folder holds a campaign that is not the one to be resumed."""
+
+
 @dataclass(frozen=True, slots=True)
 class CampaignRecord:
     """A finished campaign; every pair was computed by all engines and found identical."""
@@ -128,7 +132,9 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
         there = read_description(out)["identity"]
         for what, ours in description["identity"].items():
             if there.get(what) != ours:
-                raise InputError(f"{out}: its campaign has another {what}; choose another folder")
+                raise OtherCampaignError(
+                    f"{out}: its campaign has another {what}; remove it or choose another folder"
+                )
         load_faults(out / FAULTS, graph=campaign.graph)
         return
     ours = {LOCK, FAULTS, SHARDS}  # a run killed before it wrote campaign.json leaves these

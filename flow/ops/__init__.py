@@ -1,4 +1,8 @@
-"""The meaning of each layer, on integers."""
+"""The meaning of each layer, on integers.
+
+``OPS`` are the ops that graphs are made of. Windows, padding, pools, adds and layout stand ready
+beside them as meaning alone; ingestion and hardware do not know them yet.
+"""
 
 from flow.ir import Op
 from flow.ops.argmax import ArgMax

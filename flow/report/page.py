@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from flow.atomic import write_atomic
+from flow.campaign import summary
 from flow.errors import InputError
-from flow.evidence import summary
 from flow.graphfile import digest, load_graph
 from flow.report.drawing import graph_svg
 from flow.report.figures import attack_figure, bits_figure, certified_figure
@@ -99,8 +99,9 @@ def read_network(directory: Path) -> Network:
         campaign=summary(campaign) if (campaign / "record.json").exists() else None,
         results=results,
     )
-    for what, found in (*results.items(), ("campaign", network.campaign)):
-        if found and found.get("graph_digest", own) != own:
+    others = (("campaign", network.campaign), ("bitstream", network.bitstream))
+    for what, found in (*results.items(), *others):
+        if found and found.get("graph_digest") != own:
             raise InputError(f"{directory}: {what} is of another graph; run that stage again")
     return network
 

@@ -57,7 +57,7 @@ build/%/graph.json: build/%/model.onnx
 build/%/compare.json: build/%/graph.json
 	$(BITPROOF) compare $(@D)/model.onnx $< --data $(DATA) --finn $(@D)/finn.onnx -o $@
 
-build/%/accelerator/manifest.json: build/%/graph.json
+build/%/accelerator/manifest.json: build/%/graph.json $(wildcard hls/rtl/*.sv hls/kernels/*.hpp)
 	$(BITPROOF) build $< -o $(@D)
 
 build/%/rtl.json: build/%/accelerator/manifest.json

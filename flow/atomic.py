@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flow.errors import InputError
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write ``content`` to a temporary name beside ``path``, then rename over it."""
@@ -33,8 +35,21 @@ def write_json(path: Path, record: Any) -> None:
 
 
 @contextmanager
-def whole_directory(path: Path) -> Iterator[Path]:
-    """Fill a temporary folder that replaces ``path`` only when the block ends without an error."""
+def whole_directory(path: Path, *, mark: str | None = None) -> Iterator[Path]:
+    """Fill a temporary folder that replaces ``path`` only when the block ends without an error.
+
+    With ``mark``, a file that the block writes, only what such a block made before is replaced: a
+    folder that holds other files is refused. Without it the folder is known to be ours.
+
+    Raises:
+        InputError: ``path`` is a file, or a folder of something else.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: a file where a folder is wanted; choose another name")
+    foreign = mark is not None and path.exists() and not (path / mark).is_file()
+    if foreign and any(path.iterdir()):
+        raise InputError(f"{path}: holds other files and no {mark}; choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     work.chmod(0o755)

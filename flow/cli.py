@@ -80,9 +80,13 @@ def train(recipe: Path, output: To, json: Json = False) -> None:
     """Train the network of a TOML recipe and export it as QONNX."""
     from models.export import train_and_export
 
+    if output.suffix == ".json":
+        raise InputError(f"{output}: the record goes to .json; give the network another suffix")
     with progress(f"train {recipe.stem}") as step:
-        record = train_and_export(recipe, output, data_root=_data_root(), progress=step)
-    emit(_signed(record), as_json=json, output=output.with_suffix(".json"))
+        record = train_and_export(
+            recipe, output, data_root=_data_root(), note=_signed({}), progress=step
+        )
+    emit(record, as_json=json)
 
 
 @app.command()
@@ -196,7 +200,7 @@ def synth(
     directory: Path,
     output: To,
     board: Annotated[str, typer.Option(help="A folder of hls/boards.")] = "ulx3s",
-    seed: Annotated[int, typer.Option(help="Of place and route.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of place and route.")] = 1,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route a build with its UART top; write the bitstream."""
@@ -272,7 +276,9 @@ def attack(
     data: Data,
     method: Method = Method.BFA,
     budget: Annotated[int, typer.Option(min=1, help="Most flips.")] = 100,
-    seed: Annotated[list[int] | None, typer.Option(help="One run each; repeat the option.")] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="One run each; repeat the option.")
+    ] = None,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -323,7 +329,7 @@ def campaign_show(directory: Path, json: Json = False) -> None:
 
 @app.command()
 def replay(reproducer: Path, cache: Cache = CACHE, json: Json = False) -> None:
-    """Run the one fault and image of a reproducer file in every engine it concerns."""
+    """Run a reproducer file in every engine it concerns; exit status 1 if its claim fails again."""
     from dataclasses import asdict
 
     from flow.campaign import replay as run_again
@@ -331,6 +337,8 @@ def replay(reproducer: Path, cache: Cache = CACHE, json: Json = False) -> None:
     with progress(f"replay {reproducer.name}"):
         found = run_again(reproducer, cache=cache)
     emit(_signed(asdict(found)), as_json=json)
+    if found.reproduced:
+        raise ClaimError(f"{reproducer}: the claim fails again: {found.reproducer}")
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from time import perf_counter
 
 from flow.attack import bfa, exhaustive_best_flip, random_flips
 from flow.attack.result import AttackResult
-from flow.campaign import OtherCampaignError, run_campaign, summary
+from flow.campaign import OtherCampaignError, clear, run_campaign, summary
 from flow.campaign import Recipe as Campaign
 from flow.certify import Property, SingleFlips, save_certificates, single_flips
 from flow.certify import certify_bits as certify_every_flip
@@ -181,6 +180,6 @@ def campaign(
     except OtherCampaignError:
         if not replace:
             raise
-        shutil.rmtree(out)
-        run_recipe(resume=False)
+        clear(out)
+        run_recipe(resume=True)
     return summary(out)

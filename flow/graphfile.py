@@ -23,6 +23,7 @@ from safetensors.numpy import save as save_arrays
 from flow.atomic import write_atomic
 from flow.errors import InputError
 from flow.ir import Affine, Array, Edge, Graph, IntType, Node, Op
+from flow.ir.verify import verify
 from flow.ops import OPS
 
 FORMAT = 1
@@ -57,11 +58,13 @@ def load_graph(path: Path) -> Graph:
     try:
         if hashlib.sha256(blob).hexdigest() != record["constants"]["sha256"]:
             raise InputError(f"{_twin(path)}: damaged (SHA-256 differs); lower the model again")
-        graph = _rebuild(record, load_arrays(blob))
+        graph = verify(_rebuild(record, load_arrays(blob)))
         found = digest(graph)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, SafetensorError) as error:
+    except SafetensorError as error:
+        raise InputError(f"{_twin(path)}: damaged ({error}); lower the model again") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(f"{path}: damaged ({error}); lower the model again") from None
     if found != record.get("digest"):
         raise InputError(f"{path}: damaged (digest differs); lower the model again")

@@ -38,6 +38,7 @@ def run_flow(
     ``ClaimError``.
     """
     recipe = load_recipe(recipe_path)
+    target = None if board is None else load_board(board)
     out = Path("build") / recipe.name if out is None else out
     model, graph, accelerator = out / "model.onnx", out / "graph.json", out / "accelerator"
     command = {"command": f"bitproof run {recipe_path}"}
@@ -46,7 +47,7 @@ def run_flow(
         write_json(out / f"{name}.json", record | command)
 
     with progress(f"train {recipe.name}") as step:
-        keep("model", train_and_export(recipe_path, model, data_root=data_root, progress=step))
+        train_and_export(recipe_path, model, data_root=data_root, note=command, progress=step)
     test = stages.load_images(recipe.dataset, root=data_root)
     train = stages.load_images(recipe.dataset, root=data_root, part="train")
     with progress("lower, compare, build"):
@@ -86,11 +87,11 @@ def run_flow(
         evidence.campaign(
             faults, test, out=out / "campaign", cache=cache, replace=True, progress=step
         )
-    if board is not None:
-        with progress(f"synthesise for {board}") as step:
-            synthesise(accelerator, load_board(board), out / board, progress=step)
+    if target is not None:
+        with progress(f"synthesise for {target.name}") as step:
+            synthesise(accelerator, target, out / target.name, progress=step)
         some = stages.Images(test.name, test.x[:10], test.y[:10])
-        found = stages.simulate_board(out / board, some, simulator="verilator", cache=cache)
+        found = stages.simulate_board(out / target.name, some, simulator="verilator", cache=cache)
         keep("board", found)
     write_report([out], out / "report.html")
     return out / "report.html"

@@ -8,7 +8,7 @@ import io
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
@@ -37,11 +37,17 @@ PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "numpy", "scikit-learn")
 
 
 def train_and_export(
-    recipe_path: Path, output: Path, *, data_root: Path, progress: Progress | None = None
+    recipe_path: Path,
+    output: Path,
+    *,
+    data_root: Path,
+    note: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a recipe, write ``output`` and its ``.json`` record, and return the record.
 
-    The record's accuracy is the exported file's, executed by qonnx; it equals Brevitas's.
+    The record's accuracy is the exported file's, executed by qonnx; it equals Brevitas's. ``note``
+    is added to it.
 
     Raises:
         InputError: recipe or data cannot be used.
@@ -53,7 +59,6 @@ def train_and_export(
     trained = train(recipe, data, progress=progress)
     blob = export(trained)
     correct, moved = _execute_again(blob, trained)
-    write_atomic(output, blob)
     record = {
         "name": recipe.name,
         "data": data.name,
@@ -67,8 +72,10 @@ def train_and_export(
         "seconds": round(perf_counter() - started, 1),
         "sha256": hashlib.sha256(blob).hexdigest(),
         "versions": {name: version(name) for name in PACKAGES},
+        **(note or {}),
     }
     write_json(output.with_suffix(".json"), record)
+    write_atomic(output, blob)  # last: who finds it finds its record
     return record
 
 

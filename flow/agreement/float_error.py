@@ -36,8 +36,8 @@ def is_excused(
         found: what the float engine made of the element.
     """
     channel, quantizer = place[-1], decision.quantizer
-    whole = _source_integer(graph, decision.source, values, place)
-    ours = int(decision.codes(values[decision.output])[place])
+    whole = int(file_integers(graph, decision.source, values)[place])
+    ours = int(decision.codes(file_integers(graph, decision.output, values))[place])
     other = decision.code_of(found, channel)
     if other is None or other == ours or decision.code(whole, channel) != ours:
         return False
@@ -84,13 +84,12 @@ def _neighbours(decision: WeightDecision, place: tuple[int, ...]) -> NDArray[np.
     return neighbours
 
 
-def _source_integer(
-    graph: Graph, edge: str, values: Mapping[str, Array], place: tuple[int, ...]
-) -> int:
-    """The integer that the file's own sum has where the graph has ``values[edge]``."""
+def file_integers(graph: Graph, edge: str, values: Mapping[str, Array]) -> Array:
+    """The integers that the file's own tensor has where the graph has ``values[edge]``: a count of
+    agreeing positions stands for a product of -1 and +1."""
     op = _producer(graph, edge)
-    whole = int(values[edge][place])
-    return 2 * whole - op.weights.shape[1] if op is not None and op.popcount else whole
+    found = values[edge]
+    return 2 * found - op.weights.shape[1] if op is not None and op.popcount else found
 
 
 def sum_error(

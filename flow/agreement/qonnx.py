@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.agreement.float_error import is_excused, is_excused_weight, logit_error
+from flow.agreement.float_error import file_integers, is_excused, is_excused_weight, logit_error
 from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
@@ -41,7 +41,7 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
                 exact = one.meaning()
                 excuse = partial(is_excused_weight, one)
             else:
-                exact = one.meaning(expected[one.output])
+                exact = one.meaning(file_integers(graph, one.output, expected))
                 excuse = partial(is_excused, graph, one, expected)
             verdicts = [excuse(*differing) for differing in run.differing(one.tensor, exact)]
             elements += exact.size

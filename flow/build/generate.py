@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from flow.atomic import whole_directory, write_atomic, write_json
 from flow.build.images import image_bits, image_text, read_image
 from flow.build.kernels import emit_kernels
-from flow.build.manifest import Build, save_manifest, sha256, tool_versions
+from flow.build.manifest import MANIFEST, Build, save_manifest, sha256, tool_versions
 from flow.build.netlist import MODULES, TOP, Netlist, image_path, netlist, netlist_text
 from flow.build.report import report
 from flow.build.sites import site_table
@@ -37,7 +37,7 @@ def build(graph: Graph, plan: Plan, directory: Path) -> Build:
     check_folding(graph, plan.folding)
     net = netlist(graph, plan)
     sites = site_table(graph, plan)
-    with whole_directory(directory) as work:
+    with whole_directory(directory, mark=MANIFEST) as work:
         save_graph(graph, work / "graph.json")
         plan_digest = save_plan(plan, work / "plan.json")
         _write_rtl(net, work)

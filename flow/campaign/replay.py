@@ -53,9 +53,12 @@ def replay(
     """
     case = load_reproducer(path)
     network, made = _network(case, path, graph=graph, build=build)
-    x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
     faults = () if case.fault is None else (case.fault,)
-    clean, struck = network.evaluate_all(x), network.evaluate_all(x, faults)
+    try:
+        x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
+        clean, struck = network.evaluate_all(x), network.evaluate_all(x, faults)
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: no case of its network ({error}); run the campaign") from None
     batched = BatchedEngine(network).run_all(x, faults)
     trace = tuple(
         Trace(

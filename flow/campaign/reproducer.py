@@ -98,6 +98,8 @@ def _rebuild(record: dict[str, Any]) -> Reproducer:
         name: Answer(tuple(answer["logits"]), answer["label"])
         for name, answer in record["answers"].items()
     }
+    if not all(record[key] is None or type(record[key]) is str for key in ("graph", "build")):
+        raise TypeError("`graph` and `build` are paths")
     image = tuple(int(value) for value in record["image"])
     changed = {"claim": Claim(record["claim"]), "fault": fault, "image": image, "answers": answers}
     return Reproducer(**(record | changed))

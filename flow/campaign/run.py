@@ -114,6 +114,16 @@ def run_campaign(
     return record
 
 
+def clear(out: Path) -> None:
+    """Remove the campaign that ``out`` holds, and nothing else; refused while one is running."""
+    with directory_lock(out):
+        (out / CAMPAIGN).unlink()  # first: without it the rest is no campaign
+        for name in (FAULTS, RECORD, REPRODUCER):
+            (out / name).unlink(missing_ok=True)
+        for shard in (out / SHARDS).iterdir():
+            shard.unlink()
+
+
 def _sweep(out: Path) -> None:
     """Remove what a killed run was writing; only the holder of the lock may."""
     leftovers = [

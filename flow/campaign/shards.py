@@ -132,7 +132,10 @@ def check_shard(path: Path, unit: Unit, *, campaign: str, images: int) -> Mappin
     sound = table.schema.equals(SCHEMA) and table.num_rows == (unit.last - unit.first) * images
     if not sound or metadata.get(b"rows") != _rows_digest(table).encode():
         raise InputError(f"{path}: damaged (its rows are not those written); delete it and resume")
-    seconds: Mapping[str, float] = json.loads(metadata[b"seconds"])
+    try:
+        seconds: Mapping[str, float] = json.loads(metadata[b"seconds"])
+    except (KeyError, ValueError):
+        raise InputError(f"{path}: damaged (its times are lost); delete it and resume") from None
     return seconds
 
 

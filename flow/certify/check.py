@@ -137,15 +137,16 @@ def _input_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
     witness = certificate.witness
     if witness is None or len(witness) != image.size:
         return False
-    point = np.array(witness, dtype=np.int64).reshape(image.shape)
     near = all(
-        abs(int(a) - int(b)) <= certificate.radius
-        for a, b in zip(point.ravel(), image.ravel(), strict=True)
+        abs(a - int(b)) <= certificate.radius for a, b in zip(witness, image.ravel(), strict=True)
     )
+    if not near:
+        return False
+    point = np.array(witness, dtype=np.int64).reshape(image.shape)
     inside = graph.input_edge.type.contains(point)
     if certificate.claim is Property.PIXEL and int((point != image).sum()) > 1:
         return False
-    return near and inside and int(graph.evaluate(point[None])[0]) != certificate.label
+    return inside and int(graph.evaluate(point[None])[0]) != certificate.label
 
 
 def _every_neighbour_keeps(graph: Graph, image: Array, label: int, radius: int) -> bool:

@@ -79,12 +79,11 @@ def neighbours(image: Array, kind: IntType, radius: int) -> Array:
     """Every image that differs from ``image`` in one element by at most ``radius``, in order of
     element and value: (points, *input shape)."""
     flat = image.ravel()
-    values = (-1, 1) if kind.bipolar else range(kind.lo, kind.hi + 1)
     moves = [
         (place, value)
-        for place in range(flat.size)
-        for value in values
-        if value != flat[place] and abs(value - int(flat[place])) <= radius
+        for place, own in enumerate(flat.tolist())
+        for value in range(max(kind.lo, own - radius), min(kind.hi, own + radius) + 1)
+        if value != own and not (kind.bipolar and value == 0)
     ]
     points = np.repeat(flat[None], len(moves), axis=0).astype(np.int64)
     for row, (place, value) in enumerate(moves):

@@ -46,7 +46,8 @@ class MatVec:
         if self.popcount and not self.weight_type.bipolar:
             raise ValueError(f"popcount form needs bipolar weights, not {self.weight_type}")
         rows, columns = self.weights.shape
-        if self.groups < 1 or rows % self.groups or columns % self.positions:
+        whole = min(self.groups, self.positions) >= 1
+        if not whole or rows % self.groups or columns % self.positions:
             raise ValueError(
                 f"{rows} rows and {columns} columns cannot be {self.groups} groups of "
                 f"{self.positions} positions"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,9 @@ def read_network(directory: Path) -> Network:
     for what, found in (*results.items(), *others):
         if found and found.get("graph_digest") != own:
             raise InputError(f"{directory}: {what} is of another graph; run that stage again")
+    trained = network.model.get("sha256") if network.model else None
+    if trained and trained != sha256((directory / "model.onnx").read_bytes()).hexdigest():
+        raise InputError(f"{directory}: model.json is not of model.onnx; train again")
     return network
 
 

@@ -50,7 +50,7 @@ def synthesise(
     build = load_build(build_dir)
     keep = out_dir.with_name(f"{out_dir.name}.failed.log")
     keep.unlink(missing_ok=True)
-    with whole_directory(out_dir) as work:
+    with whole_directory(out_dir, mark=MANIFEST) as work:
         write_board(build, board, work)
         step(0, STAGES)
         net = netlist(build.graph(), build.plan())

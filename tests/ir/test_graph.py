@@ -189,3 +189,24 @@ def test_text_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "g.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="not a graph file"):
         load_graph(tmp_path / "g.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("input_affine", ["1/0", "0"]), ("input_shape", [10**30]), ("nodes", [])]
+)
+def test_values_that_make_no_graph_are_refused(graph, tmp_path, key, value):
+    save_graph(graph, tmp_path / "g.json")
+    record = json.loads((tmp_path / "g.json").read_text())
+    record[key] = value
+    (tmp_path / "g.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"g\.json: damaged"):
+        load_graph(tmp_path / "g.json")
+
+
+def test_no_positions_in_a_grouped_product_are_refused(graph, tmp_path):
+    save_graph(graph, tmp_path / "g.json")
+    record = json.loads((tmp_path / "g.json").read_text())
+    record["nodes"][0]["settings"]["positions"] = 0
+    (tmp_path / "g.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="cannot be 1 groups of 0 positions"):
+        load_graph(tmp_path / "g.json")

@@ -41,6 +41,8 @@ def quant(state: State, node: SourceNode) -> Tensor:
         raise node.refuse(f"rounding mode {text!r} is unknown; choose one of {known}") from None
     low = -(1 << (size - 1)) + narrow if signed else 0
     high = (1 << (size - 1)) - 1 if signed else (1 << size) - 1 - narrow
+    if high == low:
+        raise node.refuse("a narrow range of one level; use more bits or the full range")
     return _apply(state, node, bipolar=False, low=low, high=high, rounding=rounding)
 
 

@@ -1,0 +1,52 @@
+"""Folders are replaced only when they are ours, and never left half-written."""
+
+import pytest
+
+from flow.atomic import whole_directory
+from flow.errors import InputError
+
+MARK = "manifest.json"
+
+
+def fill(path, text, *, fail=False):
+    with whole_directory(path, mark=MARK) as work:
+        (work / "data").write_text(text)
+        if fail:
+            raise RuntimeError("stopped")
+        (work / MARK).write_text("{}")
+
+
+def test_a_folder_made_before_is_replaced(tmp_path):
+    fill(tmp_path / "out", "old")
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "data").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "out").mkdir()
+    fill(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "data").read_text() == "new"
+
+
+def test_a_folder_of_other_files_is_refused_and_kept(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"mine: holds other files and no manifest\.json; choose"):
+        fill(tmp_path / "mine", "new")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "precious"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_is_not_taken_for_a_folder(tmp_path):
+    (tmp_path / "out").write_text("text")
+    with pytest.raises(InputError, match="a file where a folder is wanted"):
+        fill(tmp_path / "out", "new")
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    fill(tmp_path / "out", "old")
+    with pytest.raises(RuntimeError):
+        fill(tmp_path / "out", "new", fail=True)
+    assert (tmp_path / "out" / "data").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -239,3 +239,16 @@ def test_the_export_is_the_same_bytes_each_time_and_checks_as_onnx(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     ops = [node.op_type for node in onnx.load(tmp_path / "a").graph.node]
     assert ops == ["MatMul", "MultiThreshold"] * 2 + ["MatMul"]
+
+
+def test_a_product_that_a_quantizer_leaves_as_it_is_agrees_after_it_became_a_count(tmp_path):
+    rng, w = np.random.default_rng(5), Writer((1, 12))
+    x = w.quant("x", 1.0, 5, signed=False)
+    first = w.bipolar(w.constant(rng.normal(size=(8, 12))))
+    x = w.bipolar(w.node("Gemm", x, first, transB=1))
+    last = w.bipolar(w.constant(rng.normal(size=(4, 8))))
+    logits = w.quant(w.node("Gemm", x, last, transB=1), 1.0, 8, signed=True)
+    path = save(w.model(logits, 4, input_type="u5[0..16]"), tmp_path)
+    lowered = lower(path)
+    assert lowered.graph.node("fc1").op.popcount
+    assert agree_qonnx(path, lowered, images(lowered)).holds

@@ -12,6 +12,7 @@ from flow.certify import (
     Verdict,
     certify_bits,
     certify_input,
+    certify_pixel,
     check,
     load_certificates,
     save_certificates,
@@ -60,6 +61,8 @@ def mixed(claim):
         y = random_labels(graph, x)
         if claim == "input":
             found = certify_input(graph, x, y=y, radius=1)
+        elif claim == "pixel":
+            found = certify_pixel(graph, x, y=y, radius=1)
         else:
             found = certify_bits(single_flips(graph, x, y=y), x, y=y)
         counts = found.summary()
@@ -68,7 +71,7 @@ def mixed(claim):
     raise AssertionError("no chain with every verdict")
 
 
-@pytest.fixture(params=["input", "bits"])
+@pytest.fixture(params=["input", "pixel", "bits"])
 def case(request, tmp_path):
     graph, x, y, found = mixed(request.param)
     save_certificates(found, tmp_path / "c.json")
@@ -161,6 +164,35 @@ def test_a_witness_outside_the_radius_is_rejected(tmp_path):
     graph, x, y, found = mixed("input")
     save_certificates(found, tmp_path / "c.json")
     tamper(tmp_path / "c.json", lambda record: record.update(radius=0))
+    with pytest.raises(ClaimError, match="its witness does not break it"):
+        check(tmp_path / "c.json", graph, x, y)
+
+
+def test_a_witness_of_impossible_numbers_is_rejected(tmp_path):
+    graph, x, y, found = mixed("input")
+    save_certificates(found, tmp_path / "c.json")
+    tamper(tmp_path / "c.json", lambda r: first(r, "REFUTED")["witness"].__setitem__(0, 10**30))
+    with pytest.raises(ClaimError, match="its witness does not break it"):
+        check(tmp_path / "c.json", graph, x, y)
+
+
+def test_a_witness_that_moves_two_elements_breaks_no_pixel_claim(tmp_path):
+    graph, x, y, found = mixed("pixel")
+    kind = graph.input_edge.type
+    save_certificates(found, tmp_path / "c.json")
+
+    def move_another(record):
+        for number, entry in enumerate(record["certificates"]):
+            for place, value in enumerate(entry["witness"] or []):
+                moved = np.array(entry["witness"])
+                moved[place] = -value if kind.bipolar else value + (1 if value < kind.hi else -1)
+                two = (moved != x[number]).sum() == 2 and abs(moved - x[number]).max() <= 1
+                if two and graph.evaluate(moved[None])[0] != y[number]:
+                    entry["witness"] = moved.tolist()
+                    return
+        raise AssertionError("no witness has a second move")
+
+    tamper(tmp_path / "c.json", move_another)
     with pytest.raises(ClaimError, match="its witness does not break it"):
         check(tmp_path / "c.json", graph, x, y)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import singledispatch
 from math import isqrt
@@ -14,8 +14,9 @@ from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.quantizer import reaches, round_exactly
 from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Step, at
 from flow.ir import Affine as FileAffine
-from flow.ir import Array, Graph
-from flow.ops import MatVec
+from flow.ir import Array, Graph, Op
+from flow.ops import Add, MatVec, Reshape, SumPool
+from flow.ops.window import slide
 
 UNIT = Fraction(1, 1 << 23)  # twice the unit roundoff of float32: room for fused and ordered sums
 Ranged = tuple[Fraction, Fraction]  # a value and how far off float32 may have it
@@ -95,14 +96,45 @@ def file_integers(graph: Graph, edge: str, values: Mapping[str, Array]) -> Array
 def sum_error(
     graph: Graph, edge: str, values: Mapping[str, Array], place: tuple[int, ...]
 ) -> Fraction:
-    """How far off a float32 sum of products may be, in units of the integers; 0 where none is."""
-    op = _producer(graph, edge)
-    if op is None:
+    """How far off a float32 sum of terms may be, in units of the integers; 0 where none is."""
+    node = next((node for node in graph.nodes if node.output == edge), None)
+    if node is None:
         return Fraction(0)
-    read = next(node.inputs[0] for node in graph.nodes if node.output == edge)
-    magnitude = int(abs(op.read[place[-1]]) @ abs(values[read][place[:-1]]))
-    terms: int = op.weights.shape[1] + 2  # roundings of the factors and of the product too
+    if isinstance(node.op, Reshape):
+        element = np.ravel_multi_index(place[1:], node.op.shape)
+        inner = map(int, np.unravel_index(element, graph.edge(node.inputs[0]).shape))
+        return sum_error(graph, node.inputs[0], values, (place[0], *inner))
+    sample = [values[name][place[0]] for name in node.inputs]
+    magnitude, terms = float_terms(node.op, sample, place[1:])
     return magnitude * terms * UNIT
+
+
+@singledispatch
+def float_terms(op: Op, sample: Sequence[Array], place: tuple[int, ...]) -> tuple[int, int]:
+    """What a float engine sums where ``op`` has its element ``place`` of one sample: the sum of
+    magnitudes, and how many roundings; 0 for an op that sums nothing."""
+    return 0, 0
+
+
+@float_terms.register
+def _(op: MatVec, sample: Sequence[Array], place: tuple[int, ...]) -> tuple[int, int]:
+    rows, columns = op.weights.shape
+    group = place[-1] // (rows // op.groups)
+    seen = sample[0][place[:-1]].reshape(op.positions, op.groups, -1)[:, group].ravel()
+    return int(abs(op.read[place[-1]]) @ abs(seen)), columns + 2  # of the factors and products too
+
+
+@float_terms.register
+def _(op: SumPool, sample: Sequence[Array], place: tuple[int, ...]) -> tuple[int, int]:
+    window = slide(abs(sample[0])[None], op.kernel, op.stride, (1, 1))[0]
+    seen = window[place[0], place[1], :, :, place[2]]
+    return int(seen.sum()), seen.size + 3  # and of the division
+
+
+@float_terms.register
+def _(op: Add, sample: Sequence[Array], place: tuple[int, ...]) -> tuple[int, int]:
+    columns = op.multipliers[:, place[-1] if op.multipliers.shape[1] > 1 else 0]
+    return sum(abs(int(m) * int(x[place])) for m, x in zip(columns, sample, strict=True)), 4
 
 
 def logit_error(

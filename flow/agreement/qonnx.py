@@ -16,7 +16,8 @@ from flow.agreement.float_error import file_integers, is_excused, is_excused_wei
 from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
-from flow.ir import Array
+from flow.ingest.order import graph_place, to_file
+from flow.ir import Array, Graph
 
 Floats = NDArray[np.floating[Any]]
 Quantized = Decision | WeightDecision
@@ -41,8 +42,8 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
                 exact = one.meaning()
                 excuse = partial(is_excused_weight, one)
             else:
-                exact = one.meaning(file_integers(graph, one.output, expected))
-                excuse = partial(is_excused, graph, one, expected)
+                exact = to_file(one.meaning(file_integers(graph, one.output, expected)), one.image)
+                excuse = partial(_is_excused, graph, one, expected)
             verdicts = [excuse(*differing) for differing in run.differing(one.tensor, exact)]
             elements += exact.size
             excused += sum(verdicts)
@@ -60,6 +61,17 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
         int((integers != expected[graph.logits]).sum()),
         int((integers.argmax(axis=1) != expected[graph.output]).sum()),
     )
+
+
+def _is_excused(
+    graph: Graph,
+    decision: Decision,
+    values: Mapping[str, Array],
+    place: tuple[int, ...],
+    found: float,
+) -> bool:
+    """``is_excused`` of a place in the file's order of axes."""
+    return is_excused(graph, decision, values, graph_place(place, decision.image), found)
 
 
 class _Run:
@@ -103,7 +115,7 @@ class _Run:
 def _input(lowered: Lowered, x: Array) -> Floats:
     affine = lowered.graph.input_affine
     start: Floats = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
-    return start
+    return to_file(start, None)
 
 
 def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:

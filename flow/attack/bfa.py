@@ -13,6 +13,7 @@ from flow.attack.loss import CrossEntropy, Loss, logit_temperature
 from flow.attack.result import AttackResult
 from flow.attack.rounds import Progress, Proposal, draw_batch, play
 from flow.attack.surrogate import Surrogate, by_layer
+from flow.certify.flips import check_chain
 from flow.certify.stored_bits import StoredBits
 from flow.engine import BatchedEngine
 from flow.ir import Array, Fault, Graph
@@ -44,9 +45,11 @@ def bfa(
         progress: called with (flips committed, budget).
 
     Raises:
-        InputError: labels do not fit, a set is empty, or the sets share an image.
+        InputError: labels do not fit, a set is empty, the sets share an image, or the graph is no
+            chain of one-dimensional layers.
     """
     x, y = draw_batch(graph, (x_attack, y_attack), evaluate_on, batch=batch, seed=seed)
+    check_chain(graph, x, y)
     engine = BatchedEngine(graph, device=device)
     temperature = None
     if loss is None:

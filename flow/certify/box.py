@@ -36,7 +36,7 @@ def propagate_box(op: Any, box: Box, edge: Edge) -> Box:
     Each element's interval is the tightest there is, except where an accumulator can wrap within
     it: then it is the full range of the type.
     """
-    raise TypeError(f"no box bound for {type(op).__name__}; register one in {__name__}")
+    raise InputError(f"no box bound for {type(op).__name__}; use the pixel property or a campaign")
 
 
 @propagate_box.register
@@ -88,12 +88,20 @@ def input_box(graph: Graph, x: Array, *, radius: int) -> Box:
 
 
 def propagate(graph: Graph, box: Box) -> dict[str, Box]:
-    """A box for every edge, from one for the input."""
+    """A box for every edge, from one for the input.
+
+    Raises:
+        InputError: a node has no exact box bound; the line names it.
+    """
     edges = graph.edges()
     boxes = {graph.input: box}
     for node in graph.nodes:
-        (source,) = node.inputs
-        boxes[node.output] = propagate_box(node.op, boxes[source], edges[source])
+        try:
+            boxes[node.output] = propagate_box(
+                node.op, boxes[node.inputs[0]], edges[node.inputs[0]]
+            )
+        except InputError as error:
+            raise InputError(f"node {node.name!r}: {error}") from None
     return boxes
 
 

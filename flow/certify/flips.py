@@ -98,7 +98,7 @@ def single_flips(
     Raises:
         InputError: the graph is no such chain, or labels and images do not match.
     """
-    _check(graph, x, y)
+    check_chain(graph, x, y)
     bits = StoredBits.of(graph)
     engine = BatchedEngine(graph, device=device)
     tally = _Tally.empty(len(bits), len(x))
@@ -215,7 +215,8 @@ def _chunks(graph: Graph, bits: StoredBits, images: int) -> Iterator[slice]:
     return (slice(k, min(k + size, images)) for k in range(0, images, size))
 
 
-def _check(graph: Graph, x: Array, y: Array) -> None:
+def check_chain(graph: Graph, x: Array, y: Array) -> None:
+    """Raise ``InputError`` unless flips can be followed along ``graph`` and ``y`` labels ``x``."""
     source = graph.input
     for node in graph.nodes:
         known = isinstance(node.op, MatVec | Threshold | ArgMax)

@@ -25,7 +25,10 @@ def label_holds(graph: Graph, image: list[int], label: int, radius: int) -> bool
     for node in graph.nodes[:-1]:
         if node.inputs != (source,) or len(graph.edge(source).shape) != 1:
             raise InputError(f"node {node.name!r}: the checker knows chains of vectors only")
-        before, intervals = intervals, bounds(node.op, intervals)
+        try:
+            before, intervals = intervals, bounds(node.op, intervals)
+        except InputError as error:
+            raise InputError(f"node {node.name!r}: {error}") from None
         source = node.output
     rivals = [j for j in range(len(intervals)) if j != label]
     if all(intervals[label][0] - intervals[j][1] >= (1 if j < label else 0) for j in rivals):

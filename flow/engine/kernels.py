@@ -26,11 +26,12 @@ def kernel(op: Any, inputs: Span, *, device: str) -> Step:
 @kernel.register
 def _(op: MatVec, inputs: Span, *, device: str) -> Step:
     dtype = product_dtype(largest_sum(op, inputs))
-    weights = tensor(dense(op), device=device).to(dtype)
+    multiply = _grouped if op.groups > 1 and dtype is not torch.int64 else _whole
+    product_of = multiply(op, dtype, device=device)
     columns = op.weights.shape[1]
 
     def run(x: Tensor) -> Tensor:
-        total = product(x, weights)
+        total = product_of(x)
         if op.popcount:
             total = torch.div(total + columns, 2, rounding_mode="floor")
         return wrap(op.accumulator, total)
@@ -60,6 +61,26 @@ def _(op: ArgMax, inputs: Span, *, device: str) -> Step:
         best = x == x.amax(dim=-1, keepdim=True)
         # The smallest index by construction; libraries differ in what argmax does with ties.
         return torch.where(best, classes, x.shape[-1]).amin(dim=-1)
+
+    return run
+
+
+def _whole(op: MatVec, dtype: torch.dtype, *, device: str) -> Step:
+    weights = tensor(dense(op), device=device).to(dtype)
+    return lambda x: product(x, weights)
+
+
+def _grouped(op: MatVec, dtype: torch.dtype, *, device: str) -> Step:
+    """Each group's product by itself: a depthwise layer multiplies by no zeros."""
+    rows, columns = op.weights.shape
+    weights = tensor(op.read, device=device).to(dtype)
+    weights = weights.reshape(op.groups, rows // op.groups, columns).transpose(1, 2)
+
+    def run(x: Tensor) -> Tensor:
+        split = x.reshape(-1, op.positions, op.groups, columns // op.positions)
+        by_group = split.movedim(2, 0).flatten(2).to(dtype)
+        total = torch.bmm(by_group, weights).movedim(0, 1)
+        return total.reshape(*x.shape[:-1], rows).to(torch.int64)
 
     return run
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.ingest.order import Image
 from flow.ingest.quantizer import Quantizer
 from flow.ingest.reader import Constant
 from flow.ingest.steps import Step, forward
@@ -23,13 +24,14 @@ Floats = NDArray[np.float32]
 class Decision:
     """Edge ``output`` holds the codes of ``quantizer`` applied to ``steps`` of edge ``source``; the
     file calls the quantized tensor ``tensor``. Where quantizing changed no integer the two edges
-    are one."""
+    are one. ``image`` as in ``Real``."""
 
     source: str
     output: str
     tensor: str
     steps: tuple[Step, ...]
     quantizer: Quantizer
+    image: Image | None = None
 
     def codes(self, values: Array) -> Array:
         """The codes that the integers of the output edge stand for."""

@@ -74,7 +74,7 @@ def _declare_input(state: State) -> None:
         kind = IntType.parse(text)
     except ValueError as error:
         raise InputError(f"{state.source.path}: bitproof.input_type: {error}") from None
-    state.input_edge = Edge(state.source.input_shape, kind)
+    state.input_edge = Edge(state.input_shape, kind)
     state.input_affine = AffineStep((Fraction(1),))
     state.edges[state.source.input] = state.input_edge
     state.tensors[state.source.input] = Real(
@@ -109,6 +109,8 @@ def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
     edge = state.edges[real.edge]
     if len(edge.shape) != 1:
         raise last.refuse(f"logits of shape {edge.shape}; end in one logit per class")
+    if real.image is not None:
+        raise last.refuse("the logits are a flattened image; end in a dense layer or a global pool")
     affine = real.affine
     if affine is None:
         raise last.refuse("the logits end in an activation or BatchNormalization; end in a layer")

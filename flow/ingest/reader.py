@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ class SourceNode:
     def integer(self, attribute: str, default: int | None = None) -> int:
         """An integer attribute; without a default it must be there."""
         return int(self._attribute(attribute, int, default))
+
+    def integers(self, attribute: str, default: Sequence[int]) -> tuple[int, ...]:
+        """A list of integers, of as many as the default has."""
+        values = self._attribute(attribute, list, list(default))
+        whole = all(isinstance(value, int) for value in values)
+        if not whole or len(values) != len(default):
+            raise self.refuse(f"attribute {attribute!r} is {values}, not {len(default)} integers")
+        return tuple(values)
 
     def text(self, attribute: str, default: str) -> str:
         """A text attribute."""
@@ -177,4 +186,6 @@ def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
         raise InputError(
             f"{path}: input {value.name!r} has shape {sizes}; export a fixed shape, batch first"
         )
+    if prod(sizes[1:]) > _LARGEST:
+        raise InputError(f"{path}: input {value.name!r} has impossible shape {sizes}")
     return tuple(sizes[1:])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 
 from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
+from flow.ingest.order import Image, columns_from_file, graph_shape
 from flow.ingest.reader import Constant, Source, SourceNode
 from flow.ingest.steps import Affine, Step
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
@@ -22,15 +23,17 @@ class Real:
     """A float tensor as an exact function of an integer edge: ``steps`` applied in order.
 
     ``quantized`` when the edge holds what a quantizer (or the file's note on its input) said.
+    ``image`` (H, W, C) where the edge is a flattened image, which the file orders otherwise.
     """
 
     edge: str
     steps: tuple[Step, ...]
     quantized: bool = False
+    image: Image | None = None
 
     def then(self, step: Step) -> Real:
         """The tensor after one more step."""
-        return Real(self.edge, (*self.steps, step), self.quantized)
+        return replace(self, steps=(*self.steps, step))
 
     @property
     def affine(self) -> Affine | None:
@@ -111,20 +114,32 @@ class State:
             return tensor
         raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
 
-    def per_channel(self, node: SourceNode, place: int, real: Real) -> tuple[Fraction, ...]:
-        """A constant, quantized or not, that broadcasts along the channels of ``real``: one value
-        or one each."""
+    def per_channel(
+        self, node: SourceNode, place: int, real: Real, *, listed: bool = False
+    ) -> tuple[Fraction, ...]:
+        """A constant, quantized or not, that varies along the channels of ``real`` only: one value
+        or one each. It broadcasts by the file's axes, or is a list of channels if ``listed``."""
         tensor = self.tensors[node.inputs[place]]
         values = tensor.values if isinstance(tensor, Weights) else self.constant(node, place)
         if values.size == 1:
             return fractions(values)
-        channels = self.edges[real.edge].shape[-1] if real.edge in self.edges else None
-        if values.size != channels or values.shape[-1] != channels:
+        shape = self.edges[real.edge].shape if real.edge in self.edges else ()
+        channels = shape[-1] if shape else None
+        # an image's channels stand in front of height and width in the file
+        behind = () if listed or len(shape) != 3 else (1, 1)
+        along = values.shape[values.ndim - 1 - len(behind)] if values.ndim > len(behind) else 0
+        legal = values.ndim <= len(shape) + 1 and not (listed and len(shape) == 2)
+        if values.size != channels or along != channels or not legal:
             raise node.refuse(
                 f"a constant of shape {values.shape} for {channels or 'unquantized'} channels; "
                 "use one value, or one each"
             )
-        return fractions(values)
+        return fractions(columns_from_file(values.reshape(-1), real.image))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample of the input as the graph has it: images channels last."""
+        return graph_shape(self.source.input_shape)
 
     def is_input(self, real: Real) -> bool:
         """Whether a tensor is the file's input, whose integers nothing has stated yet."""

@@ -5,10 +5,33 @@ beside them as meaning alone; ingestion and hardware do not know them yet.
 """
 
 from flow.ir import Op
+from flow.ops.add import Add
 from flow.ops.argmax import ArgMax
+from flow.ops.layout import Concat, Reshape, Transpose
 from flow.ops.matvec import Decode, MatVec
+from flow.ops.pad import Pad
+from flow.ops.pool import MaxPool, SumPool
 from flow.ops.threshold import Compare, Threshold
+from flow.ops.window import Window
 
-OPS: dict[str, type[Op]] = {op.__name__: op for op in (MatVec, Threshold, ArgMax)}
+_ALL: tuple[type[Op], ...] = (
+    MatVec, Threshold, ArgMax, Window, Pad, MaxPool, SumPool, Add, Concat, Reshape, Transpose,
+)  # fmt: skip
+OPS: dict[str, type[Op]] = {op.__name__: op for op in _ALL}
 
-__all__ = ["OPS", "ArgMax", "Compare", "Decode", "MatVec", "Threshold"]
+__all__ = [
+    "OPS",
+    "Add",
+    "ArgMax",
+    "Compare",
+    "Concat",
+    "Decode",
+    "MatVec",
+    "MaxPool",
+    "Pad",
+    "Reshape",
+    "SumPool",
+    "Threshold",
+    "Transpose",
+    "Window",
+]

@@ -42,8 +42,8 @@ def layers(graph: Graph) -> tuple[Layer, ...]:
     nodes = graph.nodes
     if len(graph.input_edge.shape) != 1:
         raise InputError(
-            f"graph {graph.name!r}: input of shape {graph.input_edge.shape} is no vector; "
-            "flatten it before the first layer"
+            f"node {nodes[0].name!r}: its input of shape {graph.input_edge.shape} is no vector; "
+            "the hardware takes vectors so far"
         )
     edge = graph.input
     for place, node in enumerate(nodes):

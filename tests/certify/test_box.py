@@ -13,7 +13,7 @@ from flow.certify.witness import find_witnesses
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Edge, Graph, IntType, Node
-from flow.ops import OPS, ArgMax, MatVec, Threshold
+from flow.ops import ArgMax, MatVec, Threshold
 from tests.engine.chains import BIPOLAR, chains, random_chain, random_inputs, random_labels
 
 
@@ -179,13 +179,13 @@ def test_argmax_keeps_every_class_that_can_win():
     assert (found.lo.item(), found.hi.item()) == (0, 2)
 
 
-@pytest.mark.parametrize("op", OPS.values())
-def test_every_op_has_a_box_bound(op):
+@pytest.mark.parametrize("op", [MatVec, Threshold, ArgMax])
+def test_every_op_of_a_chain_has_a_box_bound(op):
     assert propagate_box.dispatch(op) is not propagate_box.dispatch(object)
 
 
 def test_an_unknown_op_is_named():
-    with pytest.raises(TypeError, match="no box bound for str; register one in"):
+    with pytest.raises(InputError, match="no box bound for str; use the pixel property"):
         propagate_box("op", Box(np.zeros(1), np.zeros(1)), Edge((1,), IntType(1)))
 
 

@@ -38,8 +38,9 @@ REFUSED = {
     "an unknown op": (
         chain(("Sigmoid",)),
         "node 'Sigmoid_3' (Sigmoid): this op is not supported; supported are Add, "
-        "BatchNormalization, BipolarQuant, Clip, Div, Dropout, Gemm, Identity, IntQuant, "
-        "LeakyRelu, MatMul, Mul, Quant, Relu, Sub, Transpose",
+        "AveragePool, BatchNormalization, BipolarQuant, Clip, Conv, Div, Dropout, Flatten, Gemm, "
+        "GlobalAveragePool, Identity, IntQuant, LeakyRelu, MatMul, MaxPool, Mul, Pad, Quant, "
+        "ReduceMean, Relu, Reshape, Squeeze, Sub, Transpose",
     ),
     "an op of another domain": (
         lambda w, x: w.node("Relu", x, domain="com.example"),
@@ -94,9 +95,13 @@ REFUSED = {
         chain(("Div", 0.0)),
         "node 'Div_3' (Div): division by a tensor or by 0 is no monotone step",
     ),
-    "an add of two tensors": (
+    "an add of tensors that are not quantized": (
         lambda w, x: w.bipolar(w.node("Add", layer(w, x), x)),
-        "node 'Add_3' (Add): needs one tensor and one constant",
+        "node 'Add_3' (Add): adds 'Gemm_2_out', which is not quantized; add a QuantIdentity",
+    ),
+    "a product of two tensors": (
+        lambda w, x: w.bipolar(w.node("Mul", x, x)),
+        "node 'Mul_1' (Mul): needs one tensor and one constant",
     ),
     "a zero scale": (
         lambda w, x: w.quant(layer(w, x), 0.0, 4, signed=False),

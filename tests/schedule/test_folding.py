@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.errors import InputError
-from flow.ops import OPS
+from flow.ops import ArgMax, MatVec, Threshold
 from flow.schedule import (
     Folding,
     check_folding,
@@ -124,8 +124,8 @@ def test_a_graph_that_is_no_chain_is_refused(graph, message):
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("op", OPS.values())
-def test_every_op_has_a_cycle_model(op):
+@pytest.mark.parametrize("op", [MatVec, Threshold, ArgMax])
+def test_every_op_of_a_chain_has_a_cycle_model(op):
     assert cycles.dispatch(op) is not cycles.dispatch(object)
 
 

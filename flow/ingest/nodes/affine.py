@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from flow.ingest.nodes.registry import reads
+from flow.ingest.nodes.residual import residual
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine, Normalise
@@ -12,10 +13,12 @@ from flow.ingest.steps import Affine, Normalise
 
 @reads("Mul", "Div", "Add", "Sub", inputs=2)
 def elementwise(state: State, node: SourceNode) -> Tensor:
-    """A tensor and a constant, one value or one per channel."""
+    """A tensor and a constant, one value or one per channel; or the sum of two tensors."""
     first, second = (state.tensors[name] for name in node.inputs[:2])
+    if node.op == "Add" and isinstance(first, Real) and isinstance(second, Real):
+        return residual(state, node, first, second)
     if isinstance(first, Real) == isinstance(second, Real):
-        raise node.refuse("needs one tensor and one constant; adds of two tensors are not read yet")
+        raise node.refuse("needs one tensor and one constant")
     reverse = isinstance(second, Real)
     real = state.real(node, int(reverse))
     values = state.per_channel(node, int(not reverse), real)
@@ -39,7 +42,9 @@ def batch_normalization(state: State, node: SourceNode) -> Tensor:
     if node.integer("training_mode", 0):
         raise node.refuse("is in training mode; export the network in evaluation mode")
     real = state.real(node)
-    gamma, beta, mean, variance = (state.per_channel(node, i, real) for i in range(1, 5))
+    gamma, beta, mean, variance = (
+        state.per_channel(node, i, real, listed=True) for i in range(1, 5)
+    )
     epsilon = node.number("epsilon", 1e-5)
     spread = tuple(v + epsilon for v in variance)
     if min(spread) <= 0:

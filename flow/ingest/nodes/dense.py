@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
+from flow.ingest.nodes.product import (
+    add_product,
+    meaning,
+    open_product,
+    quantized_input,
+    quantized_weights,
+    row_scales,
+)
 from flow.ingest.nodes.registry import reads
+from flow.ingest.order import columns_from_file
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights
-from flow.ingest.steps import Affine, at
-from flow.ir import Array, IntType
-from flow.ops import MatVec
-from flow.passes.accumulators import accumulator_type
+from flow.ingest.steps import Affine
 
 
 @reads("MatMul", inputs=2)
@@ -47,51 +52,16 @@ def transpose(state: State, node: SourceNode) -> Tensor:
 
 
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
-    real, weights = state.real(node), state.tensors[node.inputs[1]]
-    if not isinstance(weights, Weights):
-        raise node.refuse("the weights are not quantized; give the layer a weight quantizer")
-    if weights.codes.ndim != 2:
-        raise node.refuse(f"weights of shape {weights.codes.shape} where a matrix is wanted")
-    if state.is_input(real):
-        raise node.refuse("the input is not quantized; add a QuantIdentity in front of the layer")
-    affine = real.affine
-    if affine is None:
-        raise node.refuse(
-            f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the layer"
-        )
-    scale, offset = set(affine.scale), set(affine.offset)
-    if len(scale) > 1 or len(offset) > 1:
-        raise node.refuse("its input has a scale per channel; use one scale for the tensor")
-    if not real.quantized:
-        raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
+    real, weights = state.real(node), quantized_weights(state, node, axes=2)
+    scale, offset = quantized_input(state, node, real)
+    shape = state.edges[real.edge].shape
+    if len(shape) == 3:
+        raise node.refuse("works on an image; flatten it in front of a dense layer")
     codes = weights.codes if transposed else weights.codes.T
-    rows = _row_scales(node, weights, codes.shape[0], transposed=transposed)
-    wide = MatVec(codes, weights.type, IntType(63, True), decode=state.decode)
-    kind = accumulator_type(wide, state.edges[real.edge].type, state.policy)
-    output = state.add("fc", replace(wide, accumulator=kind), (real.edge,), source=node)
-    return Real(output, (_meaning(codes, rows, scale.pop(), offset.pop()),))
-
-
-def _meaning(codes: Array, rows: tuple[Fraction, ...], scale: Fraction, offset: Fraction) -> Affine:
-    """What the integer sums mean: weights times ``scale * x + offset``, row by row."""
-    if not offset:
-        return Affine(tuple(row * scale for row in rows))
-    sums = codes.sum(axis=1).tolist()
-    return Affine(
-        tuple(at(rows, i) * scale for i in range(len(sums))),
-        tuple(at(rows, i) * offset * total for i, total in enumerate(sums)),
-    )
-
-
-def _row_scales(
-    node: SourceNode, weights: Weights, rows: int, *, transposed: bool
-) -> tuple[Fraction, ...]:
-    """One scale, or one per row; a scale per column cannot leave the sum."""
-    scale = weights.scale
-    if scale.size == 1:
-        return (scale.item(),)
-    if scale.shape != ((rows, 1) if transposed else (1, rows)):
-        raise node.refuse(
-            f"weight scales of shape {scale.shape}; use one per output channel or one in all"
-        )
-    return tuple(scale.ravel())
+    if codes.shape[1] == shape[-1]:  # otherwise the op says what does not fit
+        codes = columns_from_file(codes, real.image)
+    count = codes.shape[0]
+    rows = row_scales(node, weights, (count, 1) if transposed else (1, count))
+    op = open_product(state, codes, weights.type)
+    output = add_product(state, node, "fc", op, edge=real.edge)
+    return Real(output, (meaning(codes, rows, scale, offset),))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,8 +14,8 @@ from flow.ingest.quantizer import Quantizer, Rounding, weight_codes
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
 from flow.ingest.steps import Affine, at
-from flow.ir import Edge, IntType
-from flow.ops import MatVec, Threshold
+from flow.ir import Edge, IntType, integers
+from flow.ops import Add, MatVec, Threshold
 from flow.passes.accumulators import register_range
 
 _MOST_BITS = 32  # of a weight or an input
@@ -116,24 +117,29 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
             raise node.refuse("the input is scaled before it is quantized; state its integer type")
         if len(set(q.scale)) > 1 or len(set(q.zero_point)) > 1:
             raise node.refuse("the input has a scale per channel; use one scale for the tensor")
-        state.input_edge = Edge(state.source.input_shape, q.type)
+        state.input_edge = Edge(state.input_shape, q.type)
         state.input_affine = after
         state.edges[real.edge] = state.input_edge
         real = Real(real.edge, (after,))
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
-        state.decisions.append(Decision(real.edge, real.edge, node.outputs[0], real.steps, q))
-        return Real(real.edge, (after,), quantized=True)
+        decision = Decision(real.edge, real.edge, node.outputs[0], real.steps, q, real.image)
+        state.decisions.append(decision)
+        return Real(real.edge, (after,), quantized=True, image=real.image)
     if q.steps > _MOST_LEVELS:
         raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
+    if edge.type.bipolar:  # thresholds compare numbers; the same values in two bits
+        same = Add(integers([[1]]), integers([0]), IntType(2, True))
+        real = replace(real, edge=state.add("add", same, (real.edge,), source=node))
     low, high = _span(state, real.edge)
     thresholds, sign = invert(real.steps, q, channels=edge.shape[-1], low=low, high=high)
     kind = IntType.holding(low, high + 1)
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
-    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q))
-    return Real(output, (after,), quantized=True)
+    decision = Decision(real.edge, output, node.outputs[0], real.steps, q, real.image)
+    state.decisions.append(decision)
+    return Real(output, (after,), quantized=True, image=real.image)
 
 
 def _meaning(q: Quantizer) -> Affine:

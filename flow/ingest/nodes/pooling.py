@@ -1,0 +1,103 @@
+"""Pools of quantized images: the maximum as it is, the average as an exact sum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from flow.ingest.nodes.convolution import Geometry, geometry, padded
+from flow.ingest.nodes.layout import flat
+from flow.ingest.nodes.registry import reads
+from flow.ingest.reader import SourceNode
+from flow.ingest.state import Real, State, Tensor
+from flow.ingest.steps import Affine
+from flow.ir import IntType
+from flow.ops import MaxPool, SumPool
+from flow.ops.window import Pair
+
+
+@reads("MaxPool", inputs=1)
+def max_pool(state: State, node: SourceNode) -> Tensor:
+    """The maximum of integers is that of the values: a quantizer's scale is positive."""
+    real, where = state.real(node), geometry(node)
+    height, width, _ = _image(state, node, real)
+    affine = real.affine
+    if affine is None or min(affine.scale) <= 0:
+        raise node.refuse("its input is scaled by a number of 0 or below; pool in front of that")
+    top, bottom, left, right = where.margins
+    sides = ((height, top, bottom), (width, left, right))
+    if not all(_sees(*side, where, axis) for axis, side in enumerate(sides)):
+        raise node.refuse("a window holds nothing but padding; pad less")
+    op = MaxPool(where.kernel, where.stride, where.dilation)
+    # the file pads with minus infinity: no value is below the type's lowest
+    lowest = Fraction(state.edges[real.edge].type.lo)
+    edge = padded(state, node, real.edge, where.margins, value=lowest)
+    return replace(real, edge=state.add("maxpool", op, (edge,), source=node))
+
+
+@reads("AveragePool", inputs=1)
+def average_pool(state: State, node: SourceNode) -> Tensor:
+    """The sum of every window; the division joins the chain in front of the next quantizer."""
+    real, where = state.real(node), geometry(node)
+    _image(state, node, real)
+    if any(where.margins) or where.dilation != (1, 1):
+        raise node.refuse("averages with pads or dilation; use neither")
+    return _average(state, node, real, where.kernel, where.stride)
+
+
+@reads("GlobalAveragePool", inputs=1)
+def global_average_pool(state: State, node: SourceNode) -> Tensor:
+    """One average per channel."""
+    real = state.real(node)
+    height, width, _ = _image(state, node, real)
+    return _average(state, node, real, (height, width), (1, 1))
+
+
+@reads("ReduceMean", inputs=1)
+def reduce_mean(state: State, node: SourceNode) -> Tensor:
+    """The average over height and width, as current exporters write a global average pool."""
+    real = state.real(node)
+    height, width, _ = _image(state, node, real)
+    if len(node.inputs) > 1 and node.inputs[1]:
+        axes = state.constant(node, 1).ravel().tolist()
+    else:
+        axes = node.attributes.get("axes", [])
+    if sorted(axis % 4 for axis in axes) != [2, 3]:
+        raise node.refuse(f"averages over axes {axes}; only height and width can be, axes [2, 3]")
+    mean = _average(state, node, real, (height, width), (1, 1))
+    if node.integer("keepdims", 1):
+        return mean
+    return flat(state, node, mean)
+
+
+def _image(state: State, node: SourceNode, real: Real) -> tuple[int, int, int]:
+    """Height, width and channels of a quantized image."""
+    if state.is_input(real) or real.affine is None or not real.quantized:
+        raise node.refuse(
+            f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the pool"
+        )
+    shape = state.edges[real.edge].shape
+    if len(shape) != 3:
+        raise node.refuse(f"an input of shape {shape} is no image; only 2-D images are read")
+    return shape[0], shape[1], shape[2]
+
+
+def _sees(size: int, before: int, after: int, where: Geometry, axis: int) -> bool:
+    """Whether every window sees one element or more along an axis, padding apart."""
+    kernel, stride, dilation = where.kernel[axis], where.stride[axis], where.dilation[axis]
+    starts = range(-before, size + after - dilation * (kernel - 1), stride)
+    taps = dilation * np.arange(kernel)
+    return all(((taps + start >= 0) & (taps + start < size)).any() for start in starts)
+
+
+def _average(state: State, node: SourceNode, real: Real, kernel: Pair, stride: Pair) -> Real:
+    count = kernel[0] * kernel[1]
+    kind, affine = state.edges[real.edge].type, real.affine
+    if affine is None or count < 1:
+        raise node.refuse(f"kernel {kernel} averages nothing")
+    op = SumPool(kernel, stride, IntType.holding(count * kind.lo, count * kind.hi))
+    output = state.add("sumpool", op, (real.edge,), source=node)
+    # the offset of each value is in the mean once: scale * sum / count + offset
+    return Real(output, (Affine(tuple(s / count for s in affine.scale), affine.offset),))

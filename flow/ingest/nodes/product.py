@@ -1,0 +1,78 @@
+"""What every layer with weights has in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from flow.ingest.reader import SourceNode
+from flow.ingest.state import Real, State, Weights
+from flow.ingest.steps import Affine, at
+from flow.ir import Array, IntType
+from flow.ops import MatVec
+from flow.passes.accumulators import accumulator_type
+
+
+def quantized_weights(state: State, node: SourceNode, *, axes: int) -> Weights:
+    """The weights of a layer, which must have passed a quantizer."""
+    weights = state.tensors[node.inputs[1]]
+    if not isinstance(weights, Weights):
+        raise node.refuse("the weights are not quantized; give the layer a weight quantizer")
+    if weights.codes.ndim != axes:
+        wanted = "a matrix" if axes == 2 else "(out, in, height, width)"
+        raise node.refuse(f"weights of shape {weights.codes.shape} where {wanted} is wanted")
+    return weights
+
+
+def quantized_input(state: State, node: SourceNode, real: Real) -> tuple[Fraction, Fraction]:
+    """Scale and offset of a layer's input, one for all of it, straight from a quantizer."""
+    if state.is_input(real):
+        raise node.refuse("the input is not quantized; add a QuantIdentity in front of the layer")
+    affine = real.affine
+    if affine is None:
+        raise node.refuse(
+            f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the layer"
+        )
+    scale, offset = set(affine.scale), set(affine.offset)
+    if len(scale) > 1 or len(offset) > 1:
+        raise node.refuse("its input has a scale per channel; use one scale for the tensor")
+    if not real.quantized:
+        raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
+    return scale.pop(), offset.pop()
+
+
+def add_product(state: State, node: SourceNode, prefix: str, op: MatVec, *, edge: str) -> str:
+    """Append ``op`` with the accumulator that the policy asks for; return its output edge."""
+    kind = accumulator_type(op, state.edges[edge].type, state.policy)
+    return state.add(prefix, replace(op, accumulator=kind), (edge,), source=node)
+
+
+def open_product(
+    state: State, codes: Array, kind: IntType, *, groups: int = 1, positions: int = 1
+) -> MatVec:
+    """A product whose accumulator is still to be chosen."""
+    wide = IntType(63, True)
+    return MatVec(codes, kind, wide, state.decode, groups=groups, positions=positions)
+
+
+def meaning(codes: Array, rows: tuple[Fraction, ...], scale: Fraction, offset: Fraction) -> Affine:
+    """What the integer sums mean: weights times ``scale * x + offset``, row by row."""
+    if not offset:
+        return Affine(tuple(row * scale for row in rows))
+    sums = codes.sum(axis=1).tolist()
+    return Affine(
+        tuple(at(rows, i) * scale for i in range(len(sums))),
+        tuple(at(rows, i) * offset * total for i, total in enumerate(sums)),
+    )
+
+
+def row_scales(node: SourceNode, weights: Weights, shape: tuple[int, ...]) -> tuple[Fraction, ...]:
+    """One scale, or one per row, then of ``shape``; others cannot leave the sum."""
+    scale = weights.scale
+    if scale.size == 1:
+        return (scale.item(),)
+    if scale.shape != shape:
+        raise node.refuse(
+            f"weight scales of shape {scale.shape}; use one per output channel or one in all"
+        )
+    return tuple(scale.ravel())

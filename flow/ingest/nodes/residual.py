@@ -1,0 +1,59 @@
+"""The sum of two quantized tensors, on the coarsest grid that holds both exactly."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd, lcm
+
+from flow.ingest.reader import SourceNode
+from flow.ingest.state import Real, State, Tensor
+from flow.ingest.steps import Affine, at
+from flow.ir import IntType, integers
+from flow.ops import Add
+
+
+def residual(state: State, node: SourceNode, first: Real, second: Real) -> Tensor:
+    """``scale_a * a + scale_b * b`` as ``grid * (m_a * a + m_b * b)`` with whole multipliers.
+
+    Any two float scales have a rational quotient, so that such a grid exists; where their
+    quotient is no small fraction the multipliers, and so the sum, are wide.
+    """
+    pair = (first, second)
+    affines = [_affine(state, node, place, real) for place, real in enumerate(pair)]
+    if first.image != second.image:
+        raise node.refuse("adds a flattened image to what is none; flatten both or neither")
+    size = max(len(affine.scale) for affine in affines)
+    columns = [[at(affine.scale, c) for affine in affines] for c in range(size)]
+    grids = tuple(_grid(*column) for column in columns)
+    multipliers = [
+        [int(at(affine.scale, c) / grid) for c, grid in enumerate(grids)] for affine in affines
+    ]
+    offsets = max(len(affine.offset) for affine in affines)
+    offset = tuple(sum((at(a.offset, c) for a in affines), Fraction(0)) for c in range(offsets))
+    kinds = [state.edges[real.edge].type for real in pair]
+    ends = [  # per channel, of each product of a multiplier and a value
+        [sorted((m * kind.lo, m * kind.hi)) for m, kind in zip(column, kinds, strict=True)]
+        for column in zip(*multipliers, strict=True)
+    ]
+    low = min(sum(term[0] for term in terms) for terms in ends)
+    high = max(sum(term[1] for term in terms) for terms in ends)
+    op = Add(integers(multipliers), integers([0]), IntType.holding(low, high))
+    output = state.add("add", op, (first.edge, second.edge), source=node)
+    return Real(output, (Affine(grids, offset),), image=first.image)
+
+
+def _affine(state: State, node: SourceNode, place: int, real: Real) -> Affine:
+    affine = real.affine
+    if state.is_input(real) or affine is None or not real.quantized:
+        raise node.refuse(
+            f"adds {node.inputs[place]!r}, which is not quantized; add a QuantIdentity in front"
+        )
+    if 0 in affine.scale:
+        raise node.refuse(f"adds {node.inputs[place]!r}, which has a scale of 0")
+    return affine
+
+
+def _grid(first: Fraction, second: Fraction) -> Fraction:
+    """The largest positive number of which both are whole multiples."""
+    whole = lcm(first.denominator, second.denominator)
+    return Fraction(gcd(int(first * whole), int(second * whole)), whole)

@@ -1,0 +1,65 @@
+"""The torch engine on images: every op, branch and group equals the reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from flow.engine import BatchedEngine
+from flow.ir import Fault, Graph, IntType, Kind
+from flow.ir.types import Edge
+from flow.ops import OPS, MatVec, Window
+from tests.engine.chains import random_inputs
+from tests.engine.images import Builder, image_graphs, random_image_graph
+from tests.engine.test_batched import assert_edges_equal, stored_bits
+
+
+@settings(max_examples=80)
+@given(image_graphs())
+def test_every_edge_equals_the_reference(graph):
+    x = random_inputs(graph, 6)
+    assert_edges_equal(BatchedEngine(graph).run_all(x), graph.evaluate_all(x))
+
+
+@settings(max_examples=30)
+@given(image_graphs())
+def test_every_edge_equals_the_reference_under_faults(graph):
+    x = random_inputs(graph, 4)
+    engine, bits = BatchedEngine(graph), stored_bits(graph)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        chosen = rng.choice(len(bits), min(3, len(bits)), replace=False)
+        faults = [
+            Fault(b.node, b.parameter, b.index, b.bit, list(Kind)[rng.integers(3)])
+            for b in (bits[k] for k in chosen)
+        ]
+        assert_edges_equal(engine.run_all(x, faults), graph.evaluate_all(x, faults))
+
+
+def test_the_random_graphs_hold_every_op_and_groups():
+    nodes = [node for seed in range(60) for node in random_image_graph(seed).nodes]
+    assert {type(node.op).__name__ for node in nodes} == set(OPS)
+    assert any(isinstance(node.op, MatVec) and node.op.groups > 1 for node in nodes)
+    assert any(len(node.inputs) > 1 for node in nodes)
+
+
+@pytest.mark.parametrize("memory", [1, 20_000])
+def test_the_memory_bound_changes_no_integer(memory):
+    graph = random_image_graph(7)
+    x = random_inputs(graph, 9)
+    engine = BatchedEngine(graph, memory=memory)
+    assert engine.batch < 9
+    np.testing.assert_array_equal(engine.run(x), graph.evaluate(x))
+
+
+@pytest.mark.parametrize(("bits", "wide"), [(4, 9), (13, 30), (30, 62)])
+def test_groups_are_exact_in_every_dtype(bits, wide):
+    """Small sums in float32, larger ones in float64, the largest in int64, extremes included."""
+    rng = np.random.default_rng(bits)
+    kind, edge = IntType(bits, True), Edge((5, 4, 6), IntType(min(bits, 31)))
+    b = Builder(rng, edge)
+    name = b.add(Window((3, 2)), "x")
+    weights = rng.choice([kind.code_lo, kind.code_hi, kind.code_hi - 1], (6, 12))
+    name = b.add(MatVec(weights, kind, IntType(wide, True), groups=3, positions=6), name)
+    graph = Graph("groups", "x", edge, tuple(b.nodes), name)
+    x = rng.choice([0, edge.type.hi, edge.type.hi - 1], (5, 5, 4, 6))
+    np.testing.assert_array_equal(BatchedEngine(graph).run(x), graph.evaluate(x))

@@ -54,7 +54,7 @@ decode=plain, positions=9) <- window0_out
 output=u2, compare=count) <- conv0_out
   maxpool0_out : 2x2x4:u2 = maxpool0:MaxPool(kernel=(2, 2), stride=(1, 1)) <- act0_out
   flatten0_out : 16:u2 = flatten0:Reshape(shape=(16,)) <- maxpool0_out
-  fc0_out : 2:s6 = fc0:MatVec(weights=2x16, weight_type=s2, accumulator=s6, decode=plain) \
+  fc0_out : 2:u6 = fc0:MatVec(weights=2x16, weight_type=s2, accumulator=u6, decode=plain) \
 <- flatten0_out
   class : :u1 = argmax:ArgMax() <- fc0_out
   return class

@@ -1,7 +1,8 @@
 """The meaning of each layer, on integers.
 
-``OPS`` are the ops that graphs are made of. Windows, padding, pools, adds and layout stand ready
-beside them as meaning alone; ingestion and hardware do not know them yet.
+``OPS`` are the ops that graphs are made of. Hardware, bounds and flips know MatVec, Threshold and
+ArgMax so far, and refuse a graph with any other by naming the node: see
+``tests/ops/test_every_op.py``.
 """
 
 from flow.ir import Op

@@ -16,7 +16,8 @@ from flow.synth.ecp5 import synthesise
 from models.export import train_and_export
 from models.recipe import load_recipe
 
-Step = Callable[[int, int], None]
+Title = Callable[[str], AbstractContextManager[stages.Progress]]
+Keep = Callable[[str, stages.Record], None]
 RADII = {Property.INPUT: (1, 2, 3), Property.PIXEL: (1, 2, 4, 16)}
 SEEDS, FLIPS = (0, 1, 2), 200
 FAULTS, IMAGES, DRAW = 2000, 100, 2026  # of the campaign: distinct faults, images, seed
@@ -29,7 +30,7 @@ def run_flow(
     board: str | None,
     cache: Path,
     data_root: Path,
-    progress: Callable[[str], AbstractContextManager[Step]],
+    progress: Title,
 ) -> Path:
     """Train, lower, build, simulate, certify, attack, inject and report; returns the report.
 
@@ -60,27 +61,13 @@ def run_flow(
                 accelerator, test, engine=engine, simulator="verilator", cache=cache, progress=step
             )
         keep(engine, found)
-    certificates = out / "certificates"
-    with progress("certify") as step:
-        for claim, radii in RADII.items():
-            found = evidence.certify_inputs(
-                claim, graph, test, radii=radii, directory=certificates, progress=step
-            )
-            keep(claim, found)
-        bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
-        keep("bits", bits)
-    for method in ("bfa", "random"):
-        with progress(f"attack {method}") as step:
-            found = evidence.attack(
-                graph, train, test, method=method, budget=FLIPS, seeds=SEEDS, progress=step
-            )
-        keep(method, found)
+    bits = _prove_and_attack(graph, train, test, keep, progress)
     faults = Campaign(
         name=recipe.name,
         build=accelerator,
         data=test.name,
         images=min(IMAGES, len(test.y)),
-        faults=min(FAULTS, bits["stored_bits"]),
+        faults=min(FAULTS, bits),
         seed=DRAW,
     )
     with progress("campaign") as step:
@@ -95,3 +82,25 @@ def run_flow(
         keep("board", found)
     write_report([out], out / "report.html")
     return out / "report.html"
+
+
+def _prove_and_attack(
+    graph: Path, train: stages.Images, test: stages.Images, keep: Keep, progress: Title
+) -> int:
+    """Certificates and attacks; returns how many bits the network stores."""
+    certificates = graph.with_name("certificates")
+    with progress("certify") as step:
+        for claim, radii in RADII.items():
+            found = evidence.certify_inputs(
+                claim, graph, test, radii=radii, directory=certificates, progress=step
+            )
+            keep(claim, found)
+        bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
+        keep("bits", bits)
+    for method in ("bfa", "random"):
+        with progress(f"attack {method}") as step:
+            found = evidence.attack(
+                graph, train, test, method=method, budget=FLIPS, seeds=SEEDS, progress=step
+            )
+        keep(method, found)
+    return int(bits["stored_bits"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,19 @@ from flow.console import STDERR, emit, print_rows, progress
 from flow.errors import ClaimError, InputError
 from flow.graphfile import load_graph
 from flow.ops import Decode
+from flow.options import (
+    CACHE,
+    Cache,
+    Data,
+    Engine,
+    Json,
+    Limit,
+    Method,
+    Output,
+    Property,
+    Simulator,
+    To,
+)
 from flow.passes import Policy
 
 app = typer.Typer(
@@ -31,48 +43,6 @@ app = typer.Typer(
 )
 campaigns = typer.Typer(no_args_is_help=True, help="Fault campaigns: run, resume, show.")
 app.add_typer(campaigns, name="campaign")
-
-
-class Engine(StrEnum):
-    """What simulates the hardware."""
-
-    RTL = "rtl"
-    HLS = "hls"
-    BOARD = "board"
-
-
-class Simulator(StrEnum):
-    """What runs RTL."""
-
-    VERILATOR = "verilator"
-    ICARUS = "icarus"
-
-
-class Property(StrEnum):
-    """What is certified."""
-
-    INPUT = "input"
-    PIXEL = "pixel"
-    BITS = "bits"
-
-
-class Method(StrEnum):
-    """How stored bits are attacked."""
-
-    BFA = "bfa"
-    GREEDY = "greedy"
-    RANDOM = "random"
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the result here.")]
-To = Annotated[Path, typer.Option("-o", "--output", help="What to write.")]
-Data = Annotated[
-    str, typer.Option(help="digits, mnist, fashion-mnist, cifar10, or a file.npz with x and y.")
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first N test images.")]
-Cache = Annotated[Path, typer.Option(help="Where compiled simulators are kept.")]
-CACHE = Path("build/cache")
 
 
 @app.command()

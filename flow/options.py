@@ -1,0 +1,51 @@
+"""Options that several commands share: their legal values and their help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Engine(StrEnum):
+    """What simulates the hardware."""
+
+    RTL = "rtl"
+    HLS = "hls"
+    BOARD = "board"
+
+
+class Simulator(StrEnum):
+    """What runs RTL."""
+
+    VERILATOR = "verilator"
+    ICARUS = "icarus"
+
+
+class Property(StrEnum):
+    """What is certified."""
+
+    INPUT = "input"
+    PIXEL = "pixel"
+    BITS = "bits"
+
+
+class Method(StrEnum):
+    """How stored bits are attacked."""
+
+    BFA = "bfa"
+    GREEDY = "greedy"
+    RANDOM = "random"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the result here.")]
+To = Annotated[Path, typer.Option("-o", "--output", help="What to write.")]
+Data = Annotated[
+    str, typer.Option(help="digits, mnist, fashion-mnist, cifar10, or a file.npz with x and y.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use only the first N test images.")]
+Cache = Annotated[Path, typer.Option(help="Where compiled simulators are kept.")]
+CACHE = Path("build/cache")

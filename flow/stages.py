@@ -17,7 +17,7 @@ import numpy as np
 from flow.build import build as build_accelerator
 from flow.build import load_build
 from flow.errors import ClaimError, InputError
-from flow.graphfile import digest, load_graph, save_graph
+from flow.graphfile import load_graph, save_graph
 from flow.ir import Array, Graph
 from flow.schedule import interval, make_plan
 
@@ -52,12 +52,26 @@ def accuracy(classes: Array, y: Array) -> Record:
     return {"accuracy": correct / len(y), "correct": correct, "total": len(y)}
 
 
-def lower(model: Path, output: Path, *, accumulator: str, decode: str) -> Record:
+def lower(
+    model: Path,
+    output: Path,
+    *,
+    accumulator: str,
+    decode: str,
+    input_type: str | None = None,
+    input_scale: str | None = None,
+) -> Record:
     """Lower a QONNX file to the integer graph at ``output``."""
     from flow.ingest import lower as lower_file
     from flow.report.tables import node_rows
 
-    lowered = lower_file(model, accumulator=accumulator, decode=decode)
+    lowered = lower_file(
+        model,
+        accumulator=accumulator,
+        decode=decode,
+        input_type=input_type,
+        input_scale=input_scale,
+    )
     written = save_graph(lowered.graph, output)
     return {
         "graph": lowered.graph.name,
@@ -80,11 +94,10 @@ def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Recor
     """
     from flow.agreement import agree_finn, agree_qonnx
     from flow.export import export_finn
-    from flow.ingest import lower as lower_file
+    from flow.ingest import lower_again
 
     graph = load_graph(graph_path)
-    candidates = [lower_file(model, accumulator=policy) for policy in ("exact", "fault-safe")]
-    lowered = next((c for c in candidates if digest(c.graph) == digest(graph)), None)
+    lowered = lower_again(model, graph)
     if lowered is None:
         raise InputError(f"{graph_path}: not lowered from {model}; lower the model again")
     x = fitting(graph, data)

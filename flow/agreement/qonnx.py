@@ -16,7 +16,7 @@ from flow.agreement.float_error import is_excused, is_excused_weight, logit_erro
 from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
-from flow.ir import Array
+from flow.ir import Array, Graph
 
 Floats = NDArray[np.floating[Any]]
 Quantized = Decision | WeightDecision
@@ -41,8 +41,8 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
                 exact = one.meaning()
                 excuse = partial(is_excused_weight, one)
             else:
-                exact = one.meaning(expected[one.output])
-                excuse = partial(is_excused, graph, one, expected)
+                exact = one.arrange(one.meaning(expected[one.output]))
+                excuse = partial(_excused, graph, one, expected)
             verdicts = [excuse(*differing) for differing in run.differing(one.tensor, exact)]
             elements += exact.size
             excused += sum(verdicts)
@@ -100,10 +100,23 @@ class _Run:
             self.tensors = self._execute(self._model, held, True, start_node=nodes[place + 1])
 
 
+def _excused(
+    graph: Graph,
+    decision: Decision,
+    values: Mapping[str, Array],
+    place: tuple[int, ...],
+    found: float,
+) -> bool:
+    """The same at a place on the file's axes."""
+    element = int(decision.view[place[1:]])
+    return is_excused(graph, decision, values, (place[0], element), found)
+
+
 def _input(lowered: Lowered, x: Array) -> Floats:
+    """The floats nearest to what the integers mean, on the file's axes."""
     affine = lowered.graph.input_affine
     start: Floats = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
-    return start
+    return start.reshape(len(x), *lowered.input_shape)
 
 
 def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:

@@ -19,17 +19,22 @@ from flow.ir import Array
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Decision:
     """Edge ``output`` holds the codes of ``quantizer`` applied to ``steps`` of edge ``source``; the
     file calls the quantized tensor ``tensor``. Where quantizing changed no integer the two edges
-    are one."""
+    are one. ``view`` has the file's axes and says which element of the edge stands where."""
 
     source: str
     output: str
     tensor: str
     steps: tuple[Step, ...]
     quantizer: Quantizer
+    view: Array
+
+    def arrange(self, values: Floats) -> Floats:
+        """The elements of the output edge on the axes of the file's tensor, batch first."""
+        return values[:, self.view]
 
     def codes(self, values: Array) -> Array:
         """The codes that the integers of the output edge stand for."""

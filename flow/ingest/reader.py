@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Source:
     nodes: tuple[SourceNode, ...]
     constants: Mapping[str, Constant]
     input: str
+    batch: int  # as declared; 1 where it is left open
     input_shape: tuple[int, ...]  # without the batch
     output: str
     properties: Mapping[str, str]
@@ -119,7 +121,7 @@ def read_source(path: Path) -> Source:
         tuple(nodes),
         constants,
         _text(inputs[0].name),
-        _shape(path, inputs[0]),
+        *_shape(path, inputs[0]),
         _text(graph.output[0].name),
         {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
@@ -171,10 +173,10 @@ def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
     sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-    if len(sizes) < 2 or min(sizes[1:]) < 1:
+    if len(sizes) < 2 or min(sizes[1:]) < 1 or prod(sizes[1:]) > _LARGEST:
         raise InputError(
             f"{path}: input {value.name!r} has shape {sizes}; export a fixed shape, batch first"
         )
-    return tuple(sizes[1:])
+    return max(sizes[0], 1), tuple(sizes[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,20 +17,23 @@ from flow.ops import Decode
 from flow.passes.accumulators import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Real:
     """A float tensor as an exact function of an integer edge: ``steps`` applied in order.
 
-    ``quantized`` when the edge holds what a quantizer (or the file's note on its input) said.
+    Edges are vectors; ``view`` has the tensor's own axes without the batch, and says which element
+    of the edge stands where. ``quantized`` when the edge holds what a quantizer (or a statement of
+    the input's integers) said.
     """
 
     edge: str
     steps: tuple[Step, ...]
+    view: Array
     quantized: bool = False
 
     def then(self, step: Step) -> Real:
         """The tensor after one more step."""
-        return Real(self.edge, (*self.steps, step), self.quantized)
+        return replace(self, steps=(*self.steps, step))
 
     @property
     def affine(self) -> Affine | None:
@@ -111,20 +114,16 @@ class State:
             return tensor
         raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
 
-    def per_channel(self, node: SourceNode, place: int, real: Real) -> tuple[Fraction, ...]:
-        """A constant, quantized or not, that broadcasts along the channels of ``real``: one value
-        or one each."""
+    def per_channel(
+        self, node: SourceNode, place: int, real: Real, *, first: bool = False
+    ) -> tuple[Fraction, ...]:
+        """A constant, quantized or not, for ``real``: one value, or one per element of its edge as
+        the constant broadcasts to the tensor; ``first``: along the first axis after the batch."""
         tensor = self.tensors[node.inputs[place]]
         values = tensor.values if isinstance(tensor, Weights) else self.constant(node, place)
         if values.size == 1:
             return fractions(values)
-        channels = self.edges[real.edge].shape[-1] if real.edge in self.edges else None
-        if values.size != channels or values.shape[-1] != channels:
-            raise node.refuse(
-                f"a constant of shape {values.shape} for {channels or 'unquantized'} channels; "
-                "use one value, or one each"
-            )
-        return fractions(values)
+        return fractions(along(node, values, real.view, first=first))
 
     def is_input(self, real: Real) -> bool:
         """Whether a tensor is the file's input, whose integers nothing has stated yet."""
@@ -135,6 +134,25 @@ class State:
         if self.input_edge is None:
             raise InputError(f"{self.source.path}: the input is not quantized; add a QuantIdentity")
         return Graph(name, self.source.input, self.input_edge, tuple(self.nodes), output)
+
+
+def along(node: SourceNode, values: Constant, view: Array, *, first: bool = False) -> Constant:
+    """One entry of ``values`` per element of the edge that ``view`` arranges."""
+    shape, axes = view.shape, values
+    if first and values.ndim == 1 and shape:
+        axes = values.reshape(-1, *[1] * (len(shape) - 1))
+    elif values.ndim == len(shape) + 1 and values.shape[0] == 1:
+        axes = values[0]
+    try:
+        whole = np.broadcast_to(axes, shape)
+    except ValueError:
+        channels = f"{shape[0]} channels" if len(shape) == 1 else f"a tensor of shape {shape}"
+        raise node.refuse(
+            f"a constant of shape {values.shape} for {channels}; use one value, or one each"
+        ) from None
+    ordered: Constant = np.empty(view.size, dtype=whole.dtype)
+    ordered[view.ravel()] = whole.ravel()
+    return ordered
 
 
 def fractions(values: Constant) -> tuple[Fraction, ...]:

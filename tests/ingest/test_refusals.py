@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from flow.errors import InputError
 from flow.ingest import lower
+from tests.ingest.foreign import channels_last, zoo
 from tests.ingest.networks import Writer, dense, save
 
 EYE = np.eye(8, dtype=np.float32)
@@ -38,8 +39,9 @@ REFUSED = {
     "an unknown op": (
         chain(("Sigmoid",)),
         "node 'Sigmoid_3' (Sigmoid): this op is not supported; supported are Add, "
-        "BatchNormalization, BipolarQuant, Clip, Div, Dropout, Gemm, Identity, IntQuant, "
-        "LeakyRelu, MatMul, Mul, Quant, Relu, Sub, Transpose",
+        "BatchNormalization, BipolarQuant, Clip, Concat, Div, Dropout, Flatten, Gather, Gemm, "
+        "Identity, IntQuant, LeakyRelu, MatMul, Mul, Pow, Quant, Relu, Reshape, Shape, Squeeze, "
+        "Sub, Transpose, Unsqueeze",
     ),
     "an op of another domain": (
         lambda w, x: w.node("Relu", x, domain="com.example"),
@@ -247,6 +249,10 @@ def test_a_declared_input_type_that_is_none_is_refused(tmp_path):
 SEEDS = [
     dense(bits=bits, layer=how).SerializeToString() for bits in (1, 4) for how in ("gemm", "matmul")
 ]
+SEEDS += [
+    zoo(image=(2, 1, 4), input_type="u8").SerializeToString(),
+    zoo(image=(2, 1, 4), flatten=channels_last, input_type="u8").SerializeToString(),
+]
 DAMAGE = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4)
 QUIET = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -269,6 +275,7 @@ def test_rewired_nodes_end_in_a_graph_or_in_one_line(tmp_path, blob, data):
     names = ["", "x", *(o for n in model.graph.node for o in n.output)]
     names += [t.name for t in model.graph.initializer]
     ops = ["Relu", "Add", "Mul", "Gemm", "Quant", "BipolarQuant", "Clip", "ArgMax", "Transpose"]
+    ops += ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Gather", "Concat", "Shape", "Pow"]
     for _ in range(data.draw(st.integers(1, 2))):
         node = data.draw(st.sampled_from(list(model.graph.node)))
         match data.draw(st.integers(0, 3)):

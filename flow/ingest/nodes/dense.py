@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
+
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights
@@ -33,19 +35,6 @@ def gemm(state: State, node: SourceNode) -> Tensor:
     return product.then(Affine((alpha,), bias))
 
 
-@reads("Transpose", inputs=1)
-def transpose(state: State, node: SourceNode) -> Tensor:
-    """Of weights only, quantized or not yet: their two axes change places."""
-    tensor = state.tensors[node.inputs[0]]
-    order = list(node.attributes.get("perm", [1, 0]))
-    axes = tensor.codes if isinstance(tensor, Weights) else tensor
-    if isinstance(axes, Real) or axes.ndim != 2 or order != [1, 0]:
-        raise node.refuse("only two-dimensional weights can be transposed so far")
-    if not isinstance(tensor, Weights):
-        return axes.T
-    return replace(tensor, codes=tensor.codes.T, scale=tensor.scale.T)
-
-
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     real, weights = state.real(node), state.tensors[node.inputs[1]]
     if not isinstance(weights, Weights):
@@ -64,12 +53,24 @@ def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
         raise node.refuse("its input has a scale per channel; use one scale for the tensor")
     if not real.quantized:
         raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
-    codes = weights.codes if transposed else weights.codes.T
+    codes = _placed(node, weights.codes if transposed else weights.codes.T, real.view)
     rows = _row_scales(node, weights, codes.shape[0], transposed=transposed)
     wide = MatVec(codes, weights.type, IntType(63, True), decode=state.decode)
     kind = accumulator_type(wide, state.edges[real.edge].type, state.policy)
     output = state.add("fc", replace(wide, accumulator=kind), (real.edge,), source=node)
-    return Real(output, (_meaning(codes, rows, scale.pop(), offset.pop()),))
+    meaning = _meaning(codes, rows, scale.pop(), offset.pop())
+    return Real(output, (meaning,), np.arange(len(codes)))
+
+
+def _placed(node: SourceNode, codes: Array, view: Array) -> Array:
+    """Columns in the order of the edge, where the file reads it in the order of ``view``."""
+    if view.ndim != 1:
+        raise node.refuse(f"its input has axes {view.shape}; flatten it before the layer")
+    if codes.shape[1] != view.size:
+        raise node.refuse(f"{codes.shape[1]} columns cannot take {view.size} channels")
+    placed = np.empty_like(codes)
+    placed[:, view] = codes
+    return placed
 
 
 def _meaning(codes: Array, rows: tuple[Fraction, ...], scale: Fraction, offset: Fraction) -> Affine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -111,17 +112,22 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     after = _meaning(q)
     if state.is_input(real):
         if real.steps:
-            raise node.refuse("the input is scaled before it is quantized; state its integer type")
+            raise node.refuse(
+                "the input is scaled before it is quantized; state its integer type "
+                "(--input-type u8 --input-scale 1/255)"
+            )
         if len(set(q.scale)) > 1 or len(set(q.zero_point)) > 1:
             raise node.refuse("the input has a scale per channel; use one scale for the tensor")
-        state.input_edge = Edge(state.source.input_shape, q.type)
+        state.input_edge = Edge((real.view.size,), q.type)
         state.input_affine = after
         state.edges[real.edge] = state.input_edge
-        real = Real(real.edge, (after,))
+        real = replace(real, steps=(after,))
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
-        state.decisions.append(Decision(real.edge, real.edge, node.outputs[0], real.steps, q))
-        return Real(real.edge, (after,), quantized=True)
+        state.decisions.append(
+            Decision(real.edge, real.edge, node.outputs[0], real.steps, q, real.view)
+        )
+        return Real(real.edge, (after,), real.view, quantized=True)
     if q.steps > _MOST_LEVELS:
         raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
     low, high = _span(state, real.edge)
@@ -130,8 +136,8 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
-    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q))
-    return Real(output, (after,), quantized=True)
+    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q, real.view))
+    return Real(output, (after,), real.view, quantized=True)
 
 
 def _meaning(q: Quantizer) -> Affine:

@@ -152,7 +152,7 @@ def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
         raise InputError(f"{path}: constant {tensor.name!r} has impossible shape {[*tensor.dims]}")
     try:
         array: Constant = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path}: constant {tensor.name!r} is unreadable ({_line(error)})"
         ) from None

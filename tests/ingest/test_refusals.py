@@ -40,8 +40,8 @@ REFUSED = {
         chain(("Sigmoid",)),
         "node 'Sigmoid_3' (Sigmoid): this op is not supported; supported are Add, "
         "BatchNormalization, BipolarQuant, Clip, Concat, Div, Dropout, Flatten, Gather, Gemm, "
-        "Identity, IntQuant, LeakyRelu, MatMul, Mul, Pow, Quant, Relu, Reshape, Shape, Squeeze, "
-        "Sub, Transpose, Unsqueeze",
+        "Identity, IntQuant, LeakyRelu, MatMul, Mul, MultiThreshold, Pow, Quant, Relu, Reshape, "
+        "Shape, Squeeze, Sub, Transpose, Unsqueeze",
     ),
     "an op of another domain": (
         lambda w, x: w.node("Relu", x, domain="com.example"),
@@ -57,8 +57,9 @@ REFUSED = {
         "add a QuantIdentity before the layer",
     ),
     "weights without quantizer": (
-        lambda w, x: w.node("Gemm", x, w.constant(EYE)),
-        "node 'Gemm_1' (Gemm): the weights are not quantized; give the layer a weight quantizer",
+        lambda w, x: w.node("Gemm", x, w.constant(EYE / 2)),
+        "node 'Gemm_1' (Gemm): the weights are neither quantized nor whole numbers; "
+        "give the layer a weight quantizer",
     ),
     "an input scale per channel": (
         lambda w, x: w.quant(layer(w, x), np.arange(1, 9), 4, signed=False),
@@ -234,6 +235,14 @@ def test_a_constant_that_is_not_finite_is_refused(tmp_path):
     x = w.node("Gemm", x, w.bipolar(w.constant(EYE * np.nan)))
     with pytest.raises(InputError, match="constant 'c3' holds NaN or infinity; train again"):
         lower(save(w.model(x, 8), tmp_path))
+
+
+def test_a_constant_of_a_type_that_its_bytes_are_not_is_refused(tmp_path):
+    model = dense()
+    for tensor in model.graph.initializer:
+        tensor.data_type = onnx.TensorProto.FLOAT8E4M3FN
+    with pytest.raises(InputError, match="constant 'c0' is "):
+        lower(save(model, tmp_path))
 
 
 def test_an_unknown_policy_is_refused(tmp_path):

@@ -1,6 +1,6 @@
 """One recogniser per kind of source node; each turns a node into integers or refuses it by name."""
 
-from flow.ingest.nodes import activation, affine, dense, fold, layout, quant
+from flow.ingest.nodes import activation, affine, dense, finn, fold, layout, quant
 from flow.ingest.nodes.registry import RECOGNISERS
 
-__all__ = ["RECOGNISERS", "activation", "affine", "dense", "fold", "layout", "quant"]
+__all__ = ["RECOGNISERS", "activation", "affine", "dense", "finn", "fold", "layout", "quant"]

@@ -15,6 +15,8 @@ from flow.ir import Array, IntType
 from flow.ops import MatVec
 from flow.passes.accumulators import accumulator_type
 
+_LARGEST = 1 << 31  # of a weight
+
 
 @reads("MatMul", inputs=2)
 def matmul(state: State, node: SourceNode) -> Tensor:
@@ -36,9 +38,7 @@ def gemm(state: State, node: SourceNode) -> Tensor:
 
 
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
-    real, weights = state.real(node), state.tensors[node.inputs[1]]
-    if not isinstance(weights, Weights):
-        raise node.refuse("the weights are not quantized; give the layer a weight quantizer")
+    real, weights = state.real(node), _weights(state, node)
     if weights.codes.ndim != 2:
         raise node.refuse(f"weights of shape {weights.codes.shape} where a matrix is wanted")
     if state.is_input(real):
@@ -60,6 +60,27 @@ def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     output = state.add("fc", replace(wide, accumulator=kind), (real.edge,), source=node)
     meaning = _meaning(codes, rows, scale.pop(), offset.pop())
     return Real(output, (meaning,), np.arange(len(codes)))
+
+
+def _weights(state: State, node: SourceNode) -> Weights:
+    """Quantized weights, or a constant of whole numbers, which is its own codes: binary where all
+    are -1 or +1, else of the narrowest type that holds them."""
+    tensor = state.tensors[node.inputs[1]]
+    if isinstance(tensor, Weights):
+        return tensor
+    values = state.constant(node, 1)
+    if not values.size or (values != np.rint(values)).any() or abs(values).max() > _LARGEST:
+        raise node.refuse(
+            "the weights are neither quantized nor whole numbers; give the layer a weight quantizer"
+        )
+    codes = values.astype(np.int64)
+    binary = bool((abs(codes) == 1).all())
+    kind = IntType.holding(int(codes.min()), int(codes.max()))
+    return Weights(
+        codes,
+        np.full((1,) * codes.ndim, Fraction(1), dtype=object),
+        IntType.bipolar1() if binary else kind,
+    )
 
 
 def _placed(node: SourceNode, codes: Array, view: Array) -> Array:

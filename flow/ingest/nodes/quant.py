@@ -65,7 +65,7 @@ def _apply(
         scales = state.per_channel(node, 1, tensor)
         zeros = (Fraction(0),) if bipolar else state.per_channel(node, 2, tensor)
         quantizer = Quantizer(scales, zeros, low, high, rounding, bipolar)
-        return _activation(state, node, tensor, quantizer)
+        return apply_quantizer(state, node, tensor, quantizer)
     quantizer = Quantizer(fractions(scale), fractions(zero), low, high, rounding, bipolar)
     return _weights(state, node, tensor, scale, zero, quantizer)
 
@@ -108,10 +108,11 @@ def _spread(node: SourceNode, constant: Constant, values: Constant) -> Constant:
     return constant.reshape(axes)
 
 
-def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
+def apply_quantizer(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
+    """Thresholds that give the codes of ``q``; the input's own integers where it states them."""
     after = _meaning(q)
     if state.is_input(real):
-        if real.steps:
+        if real.steps or q.table:
             raise node.refuse(
                 "the input is scaled before it is quantized; state its integer type "
                 "(--input-type u8 --input-scale 1/255)"
@@ -152,7 +153,7 @@ def _meaning(q: Quantizer) -> Affine:
 def _changes_nothing(real: Real, q: Quantizer, edge: Edge) -> bool:
     """Whether the codes are the edge's own integers for every value it can have."""
     affine = real.affine
-    if affine is None or q.bipolar != edge.type.bipolar:
+    if affine is None or q.table or q.bipolar != edge.type.bipolar:
         return False
     if q.bipolar:
         return all(s > 0 for s in affine.scale) and not any(affine.offset)

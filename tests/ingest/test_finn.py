@@ -136,6 +136,34 @@ def test_thresholds_are_the_exact_floats_of_the_file(tmp_path):
     assert graph.logit_affine[0] == Affine(Fraction(1, 2))
 
 
+def stairs(table, **options):
+    """Thresholds on three inputs, then binary weights whose columns all sum to 1."""
+    w = Writer((1, 3))
+    x = w.node("MultiThreshold", "x", w.constant(table), domain=DOMAIN, **options)
+    return w.model(w.node("MatMul", x, w.constant(1 - 2 * np.eye(3))), 3)
+
+
+def test_an_out_bias_between_the_steps_is_an_offset_of_the_next_layer(tmp_path):
+    options = {"out_dtype": "FLOAT32", "out_scale": 0.5, "out_bias": 0.125}
+    path = save(stairs([[3.0, 7.5, 9.0]], **options), tmp_path)
+    lowered = lower(path, input_type="u4")
+    graph = lowered.graph
+    x = np.array(list(product((2, 3, 7, 8, 9), repeat=3)))
+    np.testing.assert_array_equal(
+        graph.evaluate_all(x)["act0_out"], [[sum(v >= t for t in (3, 8, 9)) for v in r] for r in x]
+    )
+    assert set(graph.logit_affine) == {Affine(Fraction(1, 2), Fraction(1, 8))}
+    found = agree_qonnx(path, lowered, x)
+    assert (found.elements, found.holds) == (3 * len(x), True)
+
+
+def test_thresholds_that_do_not_ascend_are_counted_all_the_same(tmp_path):
+    options = {"out_dtype": "UINT2", "out_scale": 1.0, "out_bias": 0.0}
+    mixed = lower(save(stairs([[9.0, 3.0, 7.5]], **options), tmp_path), input_type="u4")
+    assert mixed.graph.node("act0").op.thresholds.tolist() == [[3, 8, 9]] * 3
+    assert mixed.decisions[0].quantizer.table == ((3, Fraction(15, 2), 9),)
+
+
 def middle(w, x):
     return w.node("Unsqueeze", x, axes=[2])
 

@@ -85,6 +85,20 @@ def test_quantizing_an_image_before_it_is_flattened_is_the_same(tmp_path):
     assert agree_qonnx(path, lowered, images(elements=8)).mismatches == 0
 
 
+def test_constants_along_moved_axes_go_to_their_elements(tmp_path):
+    w = Writer((1, 2, 2, 1))
+    x = w.node("Transpose", "x", perm=[0, 3, 2, 1])
+    x = w.node("Sub", x, w.constant([100.0, 200.0]))  # of the file's channels, now last
+    x = w.node("Flatten", w.bipolar(x))
+    x = w.node(
+        "MatMul", x, w.bipolar(w.constant([[1.0, -1.0], [1.0, 1.0], [-1.0, 1.0], [1.0, 1.0]]))
+    )
+    path = save(w.model(x, 2), tmp_path)
+    lowered = lower(path, input_type="u8")
+    assert lowered.graph.node("act0").op.thresholds.ravel().tolist() == [100, 100, 200, 200]
+    assert agree_qonnx(path, lowered, images(elements=4)).holds
+
+
 def test_a_stated_type_goes_before_the_files_own_note(tmp_path):
     path = save(dense(input_type="u5[0..16]"), tmp_path)
     assert str(lower(path, input_type="u4").graph.input_edge) == "8:u4"

@@ -67,10 +67,23 @@ def lower(
     decode: Annotated[
         Decode, typer.Option(help="How codes that training never uses are read.")
     ] = Decode.PLAIN,
+    input_type: Annotated[
+        str | None, typer.Option(help="The input's integers, if the file does not say: u8.")
+    ] = None,
+    input_scale: Annotated[
+        str | None, typer.Option(help="What 1 of them means in the file: 1/255.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Lower a QONNX file to the exact integer graph, or refuse it naming the node."""
-    record = stages.lower(model, output, accumulator=accumulator, decode=decode)
+    record = stages.lower(
+        model,
+        output,
+        accumulator=accumulator,
+        decode=decode,
+        input_type=input_type,
+        input_scale=input_scale,
+    )
     emit(_signed(record), as_json=json)
 
 

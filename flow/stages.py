@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,8 +20,6 @@ from flow.errors import ClaimError, InputError
 from flow.graphfile import digest, load_graph, save_graph
 from flow.ir import Array, Graph
 from flow.ir.text import stored_bits
-from flow.ops import Decode
-from flow.passes import Policy
 from flow.schedule import interval, make_plan
 
 # Torch, the simulators and the synthesis tools are imported where a stage needs them, so that
@@ -56,11 +53,25 @@ def accuracy(classes: Array, y: Array) -> Record:
     return {"accuracy": correct / len(y), "correct": correct, "total": len(y)}
 
 
-def lower(model: Path, output: Path, *, accumulator: str, decode: str) -> Record:
+def lower(
+    model: Path,
+    output: Path,
+    *,
+    accumulator: str,
+    decode: str,
+    input_type: str | None = None,
+    input_scale: str | None = None,
+) -> Record:
     """Lower a QONNX file to the integer graph at ``output``."""
     from flow.ingest import lower as lower_file
 
-    lowered = lower_file(model, accumulator=accumulator, decode=decode)
+    lowered = lower_file(
+        model,
+        accumulator=accumulator,
+        decode=decode,
+        input_type=input_type,
+        input_scale=input_scale,
+    )
     written = save_graph(lowered.graph, output)
     return {
         "graph": lowered.graph.name,
@@ -83,12 +94,10 @@ def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Recor
     """
     from flow.agreement import agree_finn, agree_qonnx
     from flow.export import export_finn
-    from flow.ingest import lower as lower_file
+    from flow.ingest import lower_again
 
     graph = load_graph(graph_path)
-    ways = product(Policy, Decode)
-    candidates = (lower_file(model, accumulator=a, decode=d) for a, d in ways)
-    lowered = next((c for c in candidates if digest(c.graph) == digest(graph)), None)
+    lowered = lower_again(model, graph)
     if lowered is None:
         raise InputError(f"{graph_path}: not lowered from {model}; lower the model again")
     x = fitting(graph, data)

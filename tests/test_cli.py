@@ -2,6 +2,7 @@
 
 import json
 import re
+from fractions import Fraction
 
 import numpy as np
 import onnx
@@ -9,9 +10,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from flow.cli import main
-from flow.graphfile import save_graph
-from flow.ir import Edge, Graph, IntType, Node
+from flow.graphfile import load_graph, save_graph
+from flow.ir import Affine, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
+from tests.ingest.foreign import zoo
 
 PIXEL = IntType(5).within(0, 16)
 
@@ -156,6 +158,22 @@ def test_an_unsupported_node_is_refused_by_name(bitproof, tmp_path):
     assert status == 2
     assert "node 'odd_one' (Einsum)" in one_line_error(err)
     assert not (tmp_path / "g.json").exists()
+
+
+def test_the_inputs_integers_are_stated_and_remembered(bitproof, tmp_path):
+    rng = np.random.default_rng(0)
+    onnx.save(zoo(image=(1, 2, 3)), str(tmp_path / "zoo.onnx"))
+    np.savez(tmp_path / "pixels.npz", x=rng.integers(0, 256, (20, 2, 3)), y=rng.integers(0, 4, 20))
+    graph, data = tmp_path / "g.json", tmp_path / "pixels.npz"
+    stated = ("--input-type", "u8", "--input-scale", "1/255", "--json")
+    status, out, _ = bitproof("lower", tmp_path / "zoo.onnx", "-o", graph, *stated)
+    assert (status, json.loads(out)["input"]) == (0, "6:u8")
+    assert load_graph(graph).input_affine == Affine(Fraction(1, 255))
+    finn = ("--finn", tmp_path / "finn.onnx")
+    status, out, err = bitproof(
+        "compare", tmp_path / "zoo.onnx", graph, "--data", data, *finn, "--json"
+    )
+    assert (status, json.loads(out)["qonnx"]["mismatches"]) == (0, 0), err
 
 
 def test_a_damaged_graph_is_refused(bitproof, graph_file):

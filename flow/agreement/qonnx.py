@@ -16,7 +16,7 @@ from flow.agreement.float_error import file_integers, is_excused, is_excused_wei
 from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
-from flow.ingest.order import graph_place, to_file
+from flow.ingest.order import file_view
 from flow.ir import Array, Graph
 
 Floats = NDArray[np.floating[Any]]
@@ -42,7 +42,7 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
                 exact = one.meaning()
                 excuse = partial(is_excused_weight, one)
             else:
-                exact = to_file(one.meaning(file_integers(graph, one.output, expected)), one.image)
+                exact = one.arrange(one.meaning(file_integers(graph, one.output, expected)))
                 excuse = partial(_is_excused, graph, one, expected)
             verdicts = [excuse(*differing) for differing in run.differing(one.tensor, exact)]
             elements += exact.size
@@ -70,8 +70,10 @@ def _is_excused(
     place: tuple[int, ...],
     found: float,
 ) -> bool:
-    """``is_excused`` of a place in the file's order of axes."""
-    return is_excused(graph, decision, values, graph_place(place, decision.image), found)
+    """``is_excused`` of a place on the file's axes."""
+    shape = values[decision.output].shape[1:]
+    inner = map(int, np.unravel_index(decision.view[place[1:]], shape))
+    return is_excused(graph, decision, values, (place[0], *inner), found)
 
 
 class _Run:
@@ -113,9 +115,11 @@ class _Run:
 
 
 def _input(lowered: Lowered, x: Array) -> Floats:
+    """The floats nearest to what the integers mean, on the file's axes."""
     affine = lowered.graph.input_affine
     start: Floats = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
-    return to_file(start, None)
+    elements = start.reshape(len(x), -1)[:, file_view(lowered.graph.input_edge.shape)]
+    return elements.reshape(len(x), *lowered.input_shape)
 
 
 def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:

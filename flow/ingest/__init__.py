@@ -1,5 +1,6 @@
 """A network in: QONNX to the integer graph, exactly or not at all."""
 
+from flow.ingest.again import lower_again
 from flow.ingest.lower import Lowered, lower
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Lowered", "lower", "lower_again"]

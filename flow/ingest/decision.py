@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.ingest.order import Image
 from flow.ingest.quantizer import Quantizer
 from flow.ingest.reader import Constant
 from flow.ingest.steps import Step, forward
@@ -20,18 +19,23 @@ from flow.ir import Array
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Decision:
     """Edge ``output`` holds the codes of ``quantizer`` applied to ``steps`` of edge ``source``; the
     file calls the quantized tensor ``tensor``. Where quantizing changed no integer the two edges
-    are one. ``image`` as in ``Real``."""
+    are one. ``view`` has the file's axes and says which element of the edge stands where, as in
+    ``Real``."""
 
     source: str
     output: str
     tensor: str
     steps: tuple[Step, ...]
     quantizer: Quantizer
-    image: Image | None = None
+    view: Array
+
+    def arrange(self, values: Floats) -> Floats:
+        """The elements of the output edge on the axes of the file's tensor, batch first."""
+        return values.reshape(len(values), -1)[:, self.view]
 
     def codes(self, values: Array) -> Array:
         """The codes that the integers of the output edge stand for."""

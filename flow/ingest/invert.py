@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 
@@ -22,7 +23,8 @@ def invert(
     """
     thresholds = np.zeros((channels, quantizer.steps), dtype=np.int64)
     sign = np.ones(channels, dtype=np.int64)
-    for channel in range(channels):
+    same = all(len(values) == 1 for values in _tuples(steps, quantizer))
+    for channel in range(1 if same else channels):
         answers = [
             required(steps, quantizer.bound(code, channel), channel)
             for code in range(quantizer.low + 1, quantizer.high + 1)
@@ -31,7 +33,15 @@ def invert(
         found = [_first(answer, falling, low, high) for answer in answers]
         thresholds[channel] = sorted(found)
         sign[channel] = -1 if falling else 1
+    if same:
+        thresholds[:], sign[:] = thresholds[0], sign[0]
     return thresholds, sign
+
+
+def _tuples(steps: Sequence[Step], quantizer: Quantizer) -> list[tuple[object, ...]]:
+    """Everything of a chain that may differ from channel to channel."""
+    parts = [getattr(part, f.name) for part in (*steps, quantizer) for f in fields(part)]
+    return [part for part in parts if isinstance(part, tuple)]
 
 
 def required(steps: Sequence[Step], bound: Bound, channel: int) -> Answer:

@@ -6,12 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.final import logits_tensor
 from flow.ingest.nodes import RECOGNISERS
+from flow.ingest.order import file_view, graph_shape
 from flow.ingest.reader import read_source
 from flow.ingest.state import Real, State
 from flow.ingest.steps import Affine as AffineStep
@@ -20,24 +24,42 @@ from flow.ir import Affine, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
 from flow.passes import Policy, run_passes
 
+_OF_IMAGES = ("Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
+
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
     """The integer graph, which tensor of the file its quantized edges and logits stand for, and
-    the quantizers of activations and of weights in order."""
+    the quantizers of activations and of weights in order.
+
+    The file's input tensor has ``input_shape`` without the batch. The graph's input is it channels
+    last where the file works on images or quantizes the input as it comes; else it is a vector in
+    row-major order, the last axis of the file fastest.
+    """
 
     graph: Graph
     origin: Mapping[str, str]
     decisions: tuple[Decision, ...]
     weights: tuple[WeightDecision, ...]
+    input_shape: tuple[int, ...]
 
 
-def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> Lowered:
+def lower(
+    path: Path,
+    *,
+    accumulator: str = "exact",
+    decode: str = "plain",
+    input_type: str | None = None,
+    input_scale: str | Fraction | None = None,
+) -> Lowered:
     """Lower a QONNX file exactly, or refuse it naming the node.
 
     Args:
         accumulator: ``exact`` (narrowest for the trained weights) or ``fault-safe``.
         decode: ``plain`` or ``clamp``: how codes that training never uses are read.
+        input_type: the integers the input carries, such as ``u8``; else the file's own note, else
+            its first quantizer, says.
+        input_scale: with ``input_type``: ``float = scale * integer``, exactly; 1 if not given.
 
     Raises:
         InputError: the file or a node of it cannot be represented exactly.
@@ -49,8 +71,9 @@ def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> L
     source = read_source(path)
     state = State(source, policy, reading)
     state.tensors |= dict(source.constants)
-    state.tensors[source.input] = Real(source.input, ())
-    _declare_input(state)
+    view = np.arange(prod(source.input_shape)).reshape(source.input_shape)  # until it is stated
+    state.tensors[source.input] = Real(source.input, (), view)
+    _declare_input(state, input_type, input_scale)
     final, nodes = logits_tensor(source)
     for node in nodes:
         if node.op not in RECOGNISERS:
@@ -65,21 +88,38 @@ def lower(path: Path, *, accumulator: str = "exact", decode: str = "plain") -> L
     return _finish(state, final)
 
 
-def _declare_input(state: State) -> None:
-    """Take the input's integers from the file's own note, where it has one."""
-    text = state.source.properties.get("bitproof.input_type")
+def _declare_input(state: State, stated: str | None, scale: str | Fraction | None) -> None:
+    """Take the input's integers from the caller, or from the file's own note where it has one."""
+    text, where = stated, "input type"
+    if text is None:
+        if scale is not None:
+            raise InputError("an input scale without an input type; state both")
+        text, where = state.source.properties.get("bitproof.input_type"), "bitproof.input_type"
     if text is None:
         return
     try:
         kind = IntType.parse(text)
     except ValueError as error:
-        raise InputError(f"{state.source.path}: bitproof.input_type: {error}") from None
-    state.input_edge = Edge(state.input_shape, kind)
-    state.input_affine = AffineStep((Fraction(1),))
+        raise InputError(f"{state.source.path}: {where}: {error}") from None
+    shape = state.source.input_shape
+    image = len(shape) == 3 and any(node.op in _OF_IMAGES for node in state.source.nodes)
+    state.input_edge = Edge(graph_shape(shape) if image else (prod(shape),), kind)
+    state.input_affine = AffineStep((_scale(scale),))
     state.edges[state.source.input] = state.input_edge
+    view = file_view(state.input_edge.shape).reshape(shape)
     state.tensors[state.source.input] = Real(
-        state.source.input, (state.input_affine,), quantized=True
+        state.source.input, (state.input_affine,), view, quantized=True
     )
+
+
+def _scale(text: str | Fraction | None) -> Fraction:
+    try:
+        scale = Fraction(1 if text is None else text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"input scale {text!r} is no fraction; write 1/255 or 0.5") from None
+    if scale <= 0:
+        raise InputError(f"input scale {text!r} is 0 or below; use a positive fraction")
+    return scale
 
 
 def _finish(state: State, final: str) -> Lowered:
@@ -97,7 +137,13 @@ def _finish(state: State, final: str) -> Lowered:
         graph = run_passes(graph)
     except ValueError as error:
         raise InputError(f"{state.source.path}: {error}") from None
-    return Lowered(graph, dict(state.origin), tuple(state.decisions), tuple(state.weights))
+    return Lowered(
+        graph,
+        dict(state.origin),
+        tuple(state.decisions),
+        tuple(state.weights),
+        state.source.input_shape,
+    )
 
 
 def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
@@ -107,9 +153,9 @@ def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
     if last is None or not isinstance(real, Real) or not state.nodes:
         raise InputError(f"{state.source.path}: output {final!r} is no result of a layer")
     edge = state.edges[real.edge]
-    if len(edge.shape) != 1:
-        raise last.refuse(f"logits of shape {edge.shape}; end in one logit per class")
-    if real.image is not None:
+    if real.view.ndim != 1:
+        raise last.refuse(f"logits of shape {real.view.shape}; end in one logit per class")
+    if (np.diff(real.view) != 1).any():
         raise last.refuse("the logits are a flattened image; end in a dense layer or a global pool")
     affine = real.affine
     if affine is None:

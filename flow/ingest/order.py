@@ -1,56 +1,31 @@
 """Axes of the file against axes of the graph: files keep channels first, the graph keeps them last.
 
-An image is (batch, C, H, W) in the file and (batch, H, W, C) in the graph. A flattened image keeps
-each side's own order, so that its ``image`` (H, W, C) must be known to tell one from the other.
+The elements of an edge are counted in the graph's own order, channels last. A *view* is an array of
+the file's axes, without the batch, that holds at every place the number of the element there; so it
+also says in which order a flattened image stands in the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flow.ingest.steps import Step
-
-Image = tuple[int, int, int]  # (H, W, C)
-Values = NDArray[Any]
+from flow.ir import Array
 
 
 def graph_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of one sample as the graph has it."""
+    """The shape that the graph gives a sample of the file: an image (C, H, W) is (H, W, C)."""
     return (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
 
 
-def to_file(values: Values, image: Image | None) -> Values:
-    """A batch of the graph in the order of the file."""
-    if values.ndim == 4:
-        return np.moveaxis(values, 3, 1)
-    if image is None:
-        return values
-    return np.moveaxis(values.reshape(-1, *image), 3, 1).reshape(values.shape)
-
-
-def columns_from_file(values: Values, image: Image | None) -> Values:
-    """An array whose last axis runs over the features of a file, in the order of the graph."""
-    if image is None:
-        return values
-    height, width, channels = image
-    split = values.reshape(*values.shape[:-1], channels, height, width)
-    return np.moveaxis(split, -3, -1).reshape(values.shape)
-
-
-def graph_place(place: tuple[int, ...], image: Image | None) -> tuple[int, ...]:
-    """Where the graph has the element that the file has at ``place`` (the batch first)."""
-    if len(place) == 4:
-        sample, channel, row, column = place
-        return sample, row, column, channel
-    if image is None:
-        return place
-    height, width, channels = image
-    channel, row, column = map(int, np.unravel_index(place[1], (channels, height, width)))
-    return place[0], (row * width + column) * channels + channel
+def file_view(shape: tuple[int, ...]) -> Array:
+    """The view of an edge of ``shape`` as the file has it: an image channels first."""
+    places = np.arange(prod(shape)).reshape(shape)
+    return np.moveaxis(places, -1, 0) if len(shape) == 3 else places
 
 
 def flattened(step: Step, places: int) -> Step:

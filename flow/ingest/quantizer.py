@@ -62,7 +62,8 @@ class Quantizer:
     """``code = clamp(round(y / scale + zero_point))``; the tensor then means
     ``scale * (code - zero_point)``. Bipolar: code 1 where ``y >= 0``, meaning ``+-scale``.
 
-    Scale and zero point have one entry per channel or one for all.
+    Scale and zero point have one entry per channel or one for all. With a ``table`` (a row per
+    channel or one for all) the code is ``low`` and how many of the row's numbers ``y`` has reached.
     """
 
     scale: tuple[Fraction, ...]
@@ -71,6 +72,7 @@ class Quantizer:
     high: int
     rounding: Rounding = Rounding.HALF_EVEN
     bipolar: bool = False
+    table: tuple[tuple[Fraction, ...], ...] = ()
 
     @property
     def steps(self) -> int:
@@ -88,6 +90,9 @@ class Quantizer:
 
     def bound(self, code: int, channel: int) -> Bound:
         """What ``y`` must meet to be quantized to ``code`` or more."""
+        if self.table:
+            row = self.table[channel if len(self.table) > 1 else 0]
+            return Bound(Surd.of(row[code - self.low - 1]))
         if self.bipolar:
             return Bound(Surd.of(0))
         scale = self.scale[channel if len(self.scale) > 1 else 0]

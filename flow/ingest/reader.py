@@ -75,6 +75,7 @@ class Source:
     nodes: tuple[SourceNode, ...]
     constants: Mapping[str, Constant]
     input: str
+    batch: int  # as declared; 1 where it is left open
     input_shape: tuple[int, ...]  # without the batch
     output: str
     properties: Mapping[str, str]
@@ -128,7 +129,7 @@ def read_source(path: Path) -> Source:
         tuple(nodes),
         constants,
         _text(inputs[0].name),
-        _shape(path, inputs[0]),
+        *_shape(path, inputs[0]),
         _text(graph.output[0].name),
         {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
@@ -159,7 +160,7 @@ def _array(path: Path, tensor: onnx.TensorProto) -> Constant:
         raise InputError(f"{path}: constant {tensor.name!r} has impossible shape {[*tensor.dims]}")
     try:
         array: Constant = onnx.numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path}: constant {tensor.name!r} is unreadable ({_line(error)})"
         ) from None
@@ -180,7 +181,7 @@ def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
     sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
     if len(sizes) < 2 or min(sizes[1:]) < 1:
         raise InputError(
@@ -188,4 +189,4 @@ def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
         )
     if prod(sizes[1:]) > _LARGEST:
         raise InputError(f"{path}: input {value.name!r} has impossible shape {sizes}")
-    return tuple(sizes[1:])
+    return max(sizes[0], 1), tuple(sizes[1:])

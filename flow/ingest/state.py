@@ -5,31 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 
 from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
-from flow.ingest.order import Image, columns_from_file, graph_shape
+from flow.ingest.order import file_view, flattened
 from flow.ingest.reader import Constant, Source, SourceNode
 from flow.ingest.steps import Affine, Step
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
-from flow.ops import Decode
+from flow.ops import Decode, Reshape
 from flow.passes.accumulators import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Real:
     """A float tensor as an exact function of an integer edge: ``steps`` applied in order.
 
-    ``quantized`` when the edge holds what a quantizer (or the file's note on its input) said.
-    ``image`` (H, W, C) where the edge is a flattened image, which the file orders otherwise.
+    ``view`` has the tensor's own axes without the batch, and says which element of the edge,
+    counted in the graph's order, stands where; an edge of several axes always has its
+    ``file_view``. ``quantized`` when the edge holds what a quantizer (or a statement of the
+    input's integers) said.
     """
 
     edge: str
     steps: tuple[Step, ...]
+    view: Array
     quantized: bool = False
-    image: Image | None = None
 
     def then(self, step: Step) -> Real:
         """The tensor after one more step."""
@@ -115,31 +118,61 @@ class State:
         raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
 
     def per_channel(
-        self, node: SourceNode, place: int, real: Real, *, listed: bool = False
+        self, node: SourceNode, place: int, real: Real, *, first: bool = False
     ) -> tuple[Fraction, ...]:
-        """A constant, quantized or not, that varies along the channels of ``real`` only: one value
-        or one each. It broadcasts by the file's axes, or is a list of channels if ``listed``."""
+        """A constant, quantized or not, for ``real``: one value, or one per channel of its edge as
+        the constant broadcasts to the tensor; ``first``: along the first axis after the batch."""
         tensor = self.tensors[node.inputs[place]]
         values = tensor.values if isinstance(tensor, Weights) else self.constant(node, place)
         if values.size == 1:
             return fractions(values)
-        shape = self.edges[real.edge].shape if real.edge in self.edges else ()
-        channels = shape[-1] if shape else None
-        # an image's channels stand in front of height and width in the file
-        behind = () if listed or len(shape) != 3 else (1, 1)
-        along = values.shape[values.ndim - 1 - len(behind)] if values.ndim > len(behind) else 0
-        legal = values.ndim <= len(shape) + 1 and not (listed and len(shape) == 2)
-        if values.size != channels or along != channels or not legal:
-            raise node.refuse(
-                f"a constant of shape {values.shape} for {channels or 'unquantized'} channels; "
-                "use one value, or one each"
-            )
-        return fractions(columns_from_file(values.reshape(-1), real.image))
+        return fractions(self.along(node, values, real, first=first))
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one sample of the input as the graph has it: images channels last."""
-        return graph_shape(self.source.input_shape)
+    def along(
+        self, node: SourceNode, values: Constant, real: Real, *, first: bool = False
+    ) -> Constant:
+        """One entry of ``values`` per channel of the edge of ``real``; refuses what differs within
+        a channel. The channels of a vector are its elements."""
+        edge = self.shape(real)
+        channels = edge[-1] if len(edge) > 1 else real.view.size
+        shape, axes = real.view.shape, values
+        if first and values.ndim == 1 and shape:
+            axes = values.reshape(-1, *[1] * (len(shape) - 1))
+        elif values.ndim == len(shape) + 1 and values.shape[0] == 1:
+            axes = values[0]
+        named = len(shape) == 1 or len(edge) > 1
+        wanted = f"{channels} channels" if named else f"a tensor of shape {shape}"
+        refused = node.refuse(
+            f"a constant of shape {values.shape} for {wanted}; use one value, or one each"
+        )
+        try:
+            whole = np.broadcast_to(axes, shape)
+        except ValueError:
+            raise refused from None
+        ordered: Constant = np.empty(real.view.size, dtype=whole.dtype)
+        ordered[real.view.ravel()] = whole.ravel()
+        rows = ordered.reshape(-1, channels)
+        if (rows != rows[0]).any():
+            raise refused
+        one: Constant = rows[0]
+        return one
+
+    def shape(self, real: Real) -> tuple[int, ...]:
+        """The shape of the edge of a tensor; nothing while that is not known."""
+        return self.edges[real.edge].shape if real.edge in self.edges else ()
+
+    def result(self, edge: str, *steps: Step, quantized: bool = False) -> Real:
+        """The tensor that a node of the graph makes, on the axes that the file gives it."""
+        return Real(edge, steps, file_view(self.edges[edge].shape), quantized)
+
+    def vector(self, node: SourceNode, real: Real) -> Real:
+        """The same tensor on an edge that is a vector, its steps for each element."""
+        shape = self.shape(real)
+        if len(shape) < 2:
+            return real
+        edge = self.add("flatten", Reshape((prod(shape),)), (real.edge,), source=node)
+        steps = tuple(flattened(step, prod(shape[:-1])) for step in real.steps)
+        return replace(real, edge=edge, steps=steps)
 
     def is_input(self, real: Real) -> bool:
         """Whether a tensor is the file's input, whose integers nothing has stated yet."""

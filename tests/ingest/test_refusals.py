@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from flow.errors import InputError
 from flow.ingest import lower
+from tests.ingest.foreign import channels_last, zoo
 from tests.ingest.networks import Writer, dense, save
 
 EYE = np.eye(8, dtype=np.float32)
@@ -38,9 +39,10 @@ REFUSED = {
     "an unknown op": (
         chain(("Sigmoid",)),
         "node 'Sigmoid_3' (Sigmoid): this op is not supported; supported are Add, "
-        "AveragePool, BatchNormalization, BipolarQuant, Clip, Conv, Div, Dropout, Flatten, Gemm, "
-        "GlobalAveragePool, Identity, IntQuant, LeakyRelu, MatMul, MaxPool, Mul, Pad, Quant, "
-        "ReduceMean, Relu, Reshape, Squeeze, Sub, Transpose",
+        "AveragePool, BatchNormalization, BipolarQuant, Clip, Concat, Conv, Div, Dropout, Flatten, "
+        "Gather, Gemm, GlobalAveragePool, Identity, IntQuant, LeakyRelu, MatMul, MaxPool, Mul, "
+        "MultiThreshold, Pad, Pow, Quant, ReduceMean, Relu, Reshape, Shape, Squeeze, Sub, "
+        "Transpose, Unsqueeze",
     ),
     "an op of another domain": (
         lambda w, x: w.node("Relu", x, domain="com.example"),
@@ -56,8 +58,9 @@ REFUSED = {
         "add a QuantIdentity before the layer",
     ),
     "weights without quantizer": (
-        lambda w, x: w.node("Gemm", x, w.constant(EYE)),
-        "node 'Gemm_1' (Gemm): the weights are not quantized; give the layer a weight quantizer",
+        lambda w, x: w.node("Gemm", x, w.constant(EYE / 2)),
+        "node 'Gemm_1' (Gemm): the weights are neither quantized nor whole numbers; "
+        "give the layer a weight quantizer",
     ),
     "an input scale per channel": (
         lambda w, x: w.quant(layer(w, x), np.arange(1, 9), 4, signed=False),
@@ -239,6 +242,14 @@ def test_a_constant_that_is_not_finite_is_refused(tmp_path):
         lower(save(w.model(x, 8), tmp_path))
 
 
+def test_a_constant_of_a_type_that_its_bytes_are_not_is_refused(tmp_path):
+    model = dense()
+    for tensor in model.graph.initializer:
+        tensor.data_type = onnx.TensorProto.FLOAT8E4M3FN
+    with pytest.raises(InputError, match="constant 'c0' is "):
+        lower(save(model, tmp_path))
+
+
 def test_an_unknown_policy_is_refused(tmp_path):
     with pytest.raises(InputError, match="'wide' is not a valid Policy; see `bitproof lower"):
         lower(save(dense(), tmp_path), accumulator="wide")
@@ -251,6 +262,10 @@ def test_a_declared_input_type_that_is_none_is_refused(tmp_path):
 
 SEEDS = [
     dense(bits=bits, layer=how).SerializeToString() for bits in (1, 4) for how in ("gemm", "matmul")
+]
+SEEDS += [
+    zoo(image=(2, 1, 4), input_type="u8").SerializeToString(),
+    zoo(image=(2, 1, 4), flatten=channels_last, input_type="u8").SerializeToString(),
 ]
 DAMAGE = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4)
 QUIET = settings(
@@ -274,6 +289,7 @@ def test_rewired_nodes_end_in_a_graph_or_in_one_line(tmp_path, blob, data):
     names = ["", "x", *(o for n in model.graph.node for o in n.output)]
     names += [t.name for t in model.graph.initializer]
     ops = ["Relu", "Add", "Mul", "Gemm", "Quant", "BipolarQuant", "Clip", "ArgMax", "Transpose"]
+    ops += ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Gather", "Concat", "Shape", "Pow"]
     for _ in range(data.draw(st.integers(1, 2))):
         node = data.draw(st.sampled_from(list(model.graph.node)))
         match data.draw(st.integers(0, 3)):

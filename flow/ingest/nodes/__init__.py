@@ -1,6 +1,16 @@
 """One recogniser per kind of source node; each turns a node into integers or refuses it by name."""
 
-from flow.ingest.nodes import activation, affine, convolution, dense, layout, pooling, quant
+from flow.ingest.nodes import (
+    activation,
+    affine,
+    convolution,
+    dense,
+    finn,
+    fold,
+    layout,
+    pooling,
+    quant,
+)
 from flow.ingest.nodes.registry import RECOGNISERS
 
 __all__ = [
@@ -9,6 +19,8 @@ __all__ = [
     "affine",
     "convolution",
     "dense",
+    "finn",
+    "fold",
     "layout",
     "pooling",
     "quant",

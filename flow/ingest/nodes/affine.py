@@ -43,7 +43,7 @@ def batch_normalization(state: State, node: SourceNode) -> Tensor:
         raise node.refuse("is in training mode; export the network in evaluation mode")
     real = state.real(node)
     gamma, beta, mean, variance = (
-        state.per_channel(node, i, real, listed=True) for i in range(1, 5)
+        state.per_channel(node, i, real, first=True) for i in range(1, 5)
     )
     epsilon = node.number("epsilon", 1e-5)
     spread = tuple(v + epsilon for v in variance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from flow.ingest.nodes.product import (
@@ -15,7 +15,7 @@ from flow.ingest.nodes.product import (
 )
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import SourceNode
-from flow.ingest.state import Real, State, Tensor, fractions
+from flow.ingest.state import State, Tensor, fractions
 from flow.ingest.steps import Affine
 from flow.ops import Pad, Window
 from flow.ops.window import Pair
@@ -76,10 +76,10 @@ def conv(state: State, node: SourceNode) -> Tensor:
     rows = row_scales(node, weights, (count, 1, 1, 1))
     op = open_product(state, codes, weights.type, groups=groups, positions=height * width)
     output = add_product(state, node, "conv", op, edge=edge)
-    product = Real(output, (meaning(codes, rows, scale, offset),))
+    product = state.result(output, meaning(codes, rows, scale, offset))
     if len(node.inputs) < 3 or not node.inputs[2]:
         return product
-    return product.then(Affine((Fraction(1),), state.per_channel(node, 2, product, listed=True)))
+    return product.then(Affine((Fraction(1),), state.per_channel(node, 2, product, first=True)))
 
 
 @reads("Pad", inputs=2)
@@ -105,7 +105,7 @@ def pad(state: State, node: SourceNode) -> Tensor:
         value = fractions(given)[0]
     margins = (int(top), int(bottom), int(left), int(right))
     edge = padded(state, node, real.edge, margins, value=(value - offset) / scale)
-    return replace(real, edge=edge)
+    return state.result(edge, *real.steps, quantized=True)
 
 
 def padded(state: State, node: SourceNode, edge: str, margins: Margins, *, value: Fraction) -> str:

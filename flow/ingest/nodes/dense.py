@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import numpy as np
 
 from flow.ingest.nodes.product import (
     add_product,
@@ -13,10 +13,10 @@ from flow.ingest.nodes.product import (
     row_scales,
 )
 from flow.ingest.nodes.registry import reads
-from flow.ingest.order import columns_from_file
 from flow.ingest.reader import SourceNode
-from flow.ingest.state import Real, State, Tensor, Weights
+from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine
+from flow.ir import Array
 
 
 @reads("MatMul", inputs=2)
@@ -38,30 +38,29 @@ def gemm(state: State, node: SourceNode) -> Tensor:
     return product.then(Affine((alpha,), bias))
 
 
-@reads("Transpose", inputs=1)
-def transpose(state: State, node: SourceNode) -> Tensor:
-    """Of weights only, quantized or not yet: their two axes change places."""
-    tensor = state.tensors[node.inputs[0]]
-    order = list(node.attributes.get("perm", [1, 0]))
-    axes = tensor.codes if isinstance(tensor, Weights) else tensor
-    if isinstance(axes, Real) or axes.ndim != 2 or order != [1, 0]:
-        raise node.refuse("only two-dimensional weights can be transposed so far")
-    if not isinstance(tensor, Weights):
-        return axes.T
-    return replace(tensor, codes=tensor.codes.T, scale=tensor.scale.T)
-
-
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
-    real, weights = state.real(node), quantized_weights(state, node, axes=2)
+    weights = quantized_weights(state, node, axes=2, whole=True)
+    real = state.real(node)
     scale, offset = quantized_input(state, node, real)
     shape = state.edges[real.edge].shape
     if len(shape) == 3:
         raise node.refuse("works on an image; flatten it in front of a dense layer")
     codes = weights.codes if transposed else weights.codes.T
-    if codes.shape[1] == shape[-1]:  # otherwise the op says what does not fit
-        codes = columns_from_file(codes, real.image)
+    if len(shape) == 1:  # otherwise every position has the file's order
+        codes = _placed(node, codes, real.view)
     count = codes.shape[0]
     rows = row_scales(node, weights, (count, 1) if transposed else (1, count))
     op = open_product(state, codes, weights.type)
     output = add_product(state, node, "fc", op, edge=real.edge)
-    return Real(output, (meaning(codes, rows, scale, offset),))
+    return state.result(output, meaning(codes, rows, scale, offset))
+
+
+def _placed(node: SourceNode, codes: Array, view: Array) -> Array:
+    """Columns in the order of the edge, where the file reads it in the order of ``view``."""
+    if view.ndim != 1:
+        raise node.refuse(f"its input has axes {view.shape}; flatten it before the layer")
+    if codes.shape[1] != view.size:
+        raise node.refuse(f"{codes.shape[1]} columns cannot take {view.size} channels")
+    placed = np.empty_like(codes)
+    placed[:, view] = codes
+    return placed

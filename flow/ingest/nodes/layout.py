@@ -1,61 +1,142 @@
-"""Nodes that give a tensor another shape: only images to vectors are read."""
+"""Other axes, the same elements: of data, of weights and of constants. Nothing is computed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
 from flow.ingest.nodes.registry import reads
-from flow.ingest.order import flattened
-from flow.ingest.reader import SourceNode
-from flow.ingest.state import Real, State, Tensor
-from flow.ops import Reshape
-
-
-@reads("Flatten", inputs=1)
-def flatten(state: State, node: SourceNode) -> Tensor:
-    """All but the batch in one axis."""
-    if node.integer("axis", 1) != 1:
-        raise node.refuse("flattens the batch too; use axis=1")
-    return flat(state, node, state.real(node))
+from flow.ingest.reader import Constant, SourceNode
+from flow.ingest.state import Real, State, Tensor, Weights
+from flow.ir import Array
 
 
 @reads("Reshape", inputs=2)
 def reshape(state: State, node: SourceNode) -> Tensor:
-    """A flatten by another name: (batch, everything else)."""
+    """To a constant shape that leaves the batch whole."""
+    tensor = _plain(state, node)
+    wanted = [int(size) for size in state.constant(node, 1).ravel()]
+    if not isinstance(tensor, Real):
+        return tensor.reshape(_resolve(node, wanted, tensor.shape))
+    shape = _resolve(node, wanted, (state.source.batch, *tensor.view.shape))
+    if len(state.shape(tensor)) > 1:
+        if shape == (state.source.batch, *tensor.view.shape):
+            return tensor
+        if shape != (state.source.batch, tensor.view.size):
+            raise node.refuse(
+                f"the shape {wanted} is not (batch, all the rest); only flatten is read"
+            )
+    if not shape or shape[0] != state.source.batch:
+        raise node.refuse(f"makes shape {[*shape]}, which mixes the batch; keep axis 0 as it is")
+    real = state.vector(node, tensor)
+    return replace(real, view=real.view.reshape(shape[1:]))
+
+
+@reads("Flatten", inputs=1)
+def flatten(state: State, node: SourceNode) -> Tensor:
+    """All axes after the batch become one, the last axis fastest."""
     real = state.real(node)
-    wanted = state.constant(node, 1).ravel().tolist()
-    if not state.is_input(real):
-        size = state.edges[real.edge].elements
-        batch = wanted[0] in (0, 1) or (wanted[0] == -1 and wanted[1:] == [size])
-        if len(wanted) == 2 and batch and wanted[1] in (-1, size):
-            return flat(state, node, real)
-    raise node.refuse(f"the shape {wanted} is not (batch, all the rest); only flatten is read")
+    if node.integer("axis", 1) not in (1, -real.view.ndim):
+        raise node.refuse("keeps more than the batch apart; use axis=1")
+    return flat(state, node, real)
+
+
+@reads("Transpose", inputs=1)
+def transpose(state: State, node: SourceNode) -> Tensor:
+    """Axes in another order; the batch stays in front."""
+    tensor = state.tensors[node.inputs[0]]
+    axes = tensor.codes if isinstance(tensor, Weights) else tensor
+    ndim = axes.view.ndim + 1 if isinstance(axes, Real) else axes.ndim
+    order = _integers(node, "perm", list(range(ndim))[::-1])
+    if sorted(order) != list(range(ndim)):
+        raise node.refuse(f"perm {order} is no order of {ndim} axes")
+    if isinstance(tensor, Real):
+        if order[0] != 0:
+            raise node.refuse("moves the batch; keep it in front")
+        real = state.vector(node, tensor)
+        return replace(real, view=real.view.transpose([axis - 1 for axis in order[1:]]))
+    if isinstance(tensor, Weights):
+        scale = tensor.scale.transpose(order)
+        return replace(tensor, codes=tensor.codes.transpose(order), scale=scale)
+    return tensor.transpose(order)
 
 
 @reads("Squeeze", inputs=1)
 def squeeze(state: State, node: SourceNode) -> Tensor:
-    """Height and width of 1 left out."""
-    real = state.real(node)
-    if len(node.inputs) > 1 and node.inputs[1]:
-        axes = state.constant(node, 1).ravel().tolist()
-    else:
-        axes = node.attributes.get("axes", [])
-    shape = () if state.is_input(real) else state.edges[real.edge].shape
-    if sorted(axis % 4 for axis in axes) != [2, 3] or len(shape) != 3 or shape[:2] != (1, 1):
-        raise node.refuse(f"squeezes axes {axes} of {shape}; only height and width of 1 can go")
-    return flat(state, node, real)
+    """Stated axes of size 1 go."""
+    tensor = _plain(state, node)
+    array = _array(tensor)
+    return _with(state, node, tensor, np.squeeze(array, _axes(state, node, tensor, array.ndim)))
+
+
+@reads("Unsqueeze", inputs=1)
+def unsqueeze(state: State, node: SourceNode) -> Tensor:
+    """Axes of size 1 come."""
+    tensor = _plain(state, node)
+    array = _array(tensor)
+    ndim = array.ndim + len(_stated_axes(state, node))
+    return _with(state, node, tensor, np.expand_dims(array, _axes(state, node, tensor, ndim)))
 
 
 def flat(state: State, node: SourceNode, real: Real) -> Real:
-    """An image as a vector, its elements in the graph's order and its steps for each of them."""
-    if state.is_input(real):
-        raise node.refuse("the input is not quantized; add a QuantIdentity in front")
-    shape = state.edges[real.edge].shape
-    if len(shape) == 1:
-        return real
-    if len(shape) != 3:
-        raise node.refuse(f"a tensor of shape {shape} is no image; only images are flattened")
-    height, width, channels = shape
-    edge = state.add("flatten", Reshape((height * width * channels,)), (real.edge,), source=node)
-    steps = tuple(flattened(step, height * width) for step in real.steps)
-    same = height * width == 1 or channels == 1  # the file has the same order
-    image = None if same else (height, width, channels)
-    return Real(edge, steps, real.quantized, image)
+    """A tensor with one axis after the batch, its elements in the order of the file."""
+    return replace(state.vector(node, real), view=real.view.reshape(-1))
+
+
+def _with(state: State, node: SourceNode, tensor: Real | Constant, array: Array) -> Tensor:
+    if isinstance(tensor, Real):
+        return replace(state.vector(node, tensor), view=array)
+    return array
+
+
+def _array(tensor: Real | Constant) -> Array:
+    return tensor.view if isinstance(tensor, Real) else tensor
+
+
+def _plain(state: State, node: SourceNode) -> Real | Constant:
+    tensor = state.tensors[node.inputs[0]]
+    if isinstance(tensor, Weights):
+        raise node.refuse("quantized weights can only be transposed; reshape them before")
+    return tensor
+
+
+def _axes(state: State, node: SourceNode, tensor: Real | Constant, ndim: int) -> tuple[int, ...]:
+    """The stated axes, of data without the batch; ``ndim`` too is without it."""
+    batch = int(isinstance(tensor, Real))
+    stated, ndim = _stated_axes(state, node), ndim + batch
+    axes = [axis + ndim if axis < 0 else axis for axis in stated]
+    if not axes or len(set(axes)) < len(axes) or not all(0 <= axis < ndim for axis in axes):
+        raise node.refuse(f"axes {stated} are no axes of {ndim}; state each once")
+    if batch and 0 in axes:
+        raise node.refuse("moves the batch; keep it in front")
+    return tuple(axis - batch for axis in axes)
+
+
+def _stated_axes(state: State, node: SourceNode) -> list[int]:
+    """An attribute before opset 13, a constant since."""
+    if len(node.inputs) > 1 and node.inputs[1]:
+        return [int(axis) for axis in state.constant(node, 1).ravel()]
+    return _integers(node, "axes", [])
+
+
+def _integers(node: SourceNode, attribute: str, default: list[int]) -> list[int]:
+    values = node.attributes.get(attribute, default)
+    if not isinstance(values, list) or not all(isinstance(value, int) for value in values):
+        raise node.refuse(f"attribute {attribute!r} is {values!r} where integers are wanted")
+    return values
+
+
+def _resolve(node: SourceNode, wanted: list[int], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """ONNX's rules: 0 copies the axis of the input, one -1 takes what is left."""
+    copy = not node.integer("allowzero", 0)
+    sizes = [
+        shape[i] if copy and size == 0 and i < len(shape) else size for i, size in enumerate(wanted)
+    ]
+    total, known = prod(shape), prod(size for size in sizes if size != -1)
+    if sizes.count(-1) == 1 and known > 0 and total % known == 0:
+        sizes[sizes.index(-1)] = total // known
+    if min(sizes, default=1) < 0 or prod(sizes) != total:
+        raise node.refuse(f"shape {wanted} cannot hold the elements of {[*shape]}")
+    return tuple(sizes)

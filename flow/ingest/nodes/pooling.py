@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -34,7 +33,8 @@ def max_pool(state: State, node: SourceNode) -> Tensor:
     # the file pads with minus infinity: no value is below the type's lowest
     lowest = Fraction(state.edges[real.edge].type.lo)
     edge = padded(state, node, real.edge, where.margins, value=lowest)
-    return replace(real, edge=state.add("maxpool", op, (edge,), source=node))
+    output = state.add("maxpool", op, (edge,), source=node)
+    return state.result(output, *real.steps, quantized=True)
 
 
 @reads("AveragePool", inputs=1)
@@ -100,4 +100,4 @@ def _average(state: State, node: SourceNode, real: Real, kernel: Pair, stride: P
     op = SumPool(kernel, stride, IntType.holding(count * kind.lo, count * kind.hi))
     output = state.add("sumpool", op, (real.edge,), source=node)
     # the offset of each value is in the mean once: scale * sum / count + offset
-    return Real(output, (Affine(tuple(s / count for s in affine.scale), affine.offset),))
+    return state.result(output, Affine(tuple(s / count for s in affine.scale), affine.offset))

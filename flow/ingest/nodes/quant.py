@@ -10,6 +10,7 @@ import numpy as np
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.invert import invert
 from flow.ingest.nodes.registry import reads
+from flow.ingest.order import file_view, graph_shape
 from flow.ingest.quantizer import Quantizer, Rounding, weight_codes
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
@@ -67,7 +68,7 @@ def _apply(
         scales = state.per_channel(node, 1, tensor)
         zeros = (Fraction(0),) if bipolar else state.per_channel(node, 2, tensor)
         quantizer = Quantizer(scales, zeros, low, high, rounding, bipolar)
-        return _activation(state, node, tensor, quantizer)
+        return apply_quantizer(state, node, tensor, quantizer)
     quantizer = Quantizer(fractions(scale), fractions(zero), low, high, rounding, bipolar)
     return _weights(state, node, tensor, scale, zero, quantizer)
 
@@ -110,22 +111,26 @@ def _spread(node: SourceNode, constant: Constant, values: Constant) -> Constant:
     return constant.reshape(axes)
 
 
-def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
+def apply_quantizer(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
+    """Thresholds that give the codes of ``q``; the input's own integers where it states them."""
     after = _meaning(q)
     if state.is_input(real):
-        if real.steps:
-            raise node.refuse("the input is scaled before it is quantized; state its integer type")
+        if real.steps or q.table:
+            raise node.refuse(
+                "the input is scaled before it is quantized; state its integer type "
+                "(--input-type u8 --input-scale 1/255)"
+            )
         if len(set(q.scale)) > 1 or len(set(q.zero_point)) > 1:
             raise node.refuse("the input has a scale per channel; use one scale for the tensor")
-        state.input_edge = Edge(state.input_shape, q.type)
+        real = _stated(state, real, q.type)
         state.input_affine = after
-        state.edges[real.edge] = state.input_edge
-        real = Real(real.edge, (after,))
+        real = replace(real, steps=(after,))
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
-        decision = Decision(real.edge, real.edge, node.outputs[0], real.steps, q, real.image)
-        state.decisions.append(decision)
-        return Real(real.edge, (after,), quantized=True, image=real.image)
+        state.decisions.append(
+            Decision(real.edge, real.edge, node.outputs[0], real.steps, q, real.view)
+        )
+        return Real(real.edge, (after,), real.view, quantized=True)
     if q.steps > _MOST_LEVELS:
         raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
     if edge.type.bipolar:  # thresholds compare numbers; the same values in two bits
@@ -137,9 +142,17 @@ def _activation(state: State, node: SourceNode, real: Real, q: Quantizer) -> Rea
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
     state.origin[output] = node.outputs[0]
-    decision = Decision(real.edge, output, node.outputs[0], real.steps, q, real.image)
-    state.decisions.append(decision)
-    return Real(output, (after,), quantized=True, image=real.image)
+    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q, real.view))
+    return Real(output, (after,), real.view, quantized=True)
+
+
+def _stated(state: State, real: Real, kind: IntType) -> Real:
+    """The input, its integers now known: an image is one if nothing gave it other axes before."""
+    shape = state.source.input_shape
+    untouched = np.array_equal(real.view, np.arange(real.view.size).reshape(shape))
+    state.input_edge = Edge(graph_shape(shape) if untouched else (real.view.size,), kind)
+    state.edges[real.edge] = state.input_edge
+    return replace(real, view=file_view(state.input_edge.shape)) if untouched else real
 
 
 def _meaning(q: Quantizer) -> Affine:
@@ -154,7 +167,7 @@ def _meaning(q: Quantizer) -> Affine:
 def _changes_nothing(real: Real, q: Quantizer, edge: Edge) -> bool:
     """Whether the codes are the edge's own integers for every value it can have."""
     affine = real.affine
-    if affine is None or q.bipolar != edge.type.bipolar:
+    if affine is None or q.table or q.bipolar != edge.type.bipolar:
         return False
     if q.bipolar:
         return all(s > 0 for s in affine.scale) and not any(affine.offset)

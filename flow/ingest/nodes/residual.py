@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import gcd, lcm
 
+import numpy as np
+
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine, at
@@ -20,7 +22,8 @@ def residual(state: State, node: SourceNode, first: Real, second: Real) -> Tenso
     """
     pair = (first, second)
     affines = [_affine(state, node, place, real) for place, real in enumerate(pair)]
-    if first.image != second.image:
+    same = np.array_equal(first.view, second.view)
+    if state.shape(first) == state.shape(second) and not same:
         raise node.refuse("adds a flattened image to what is none; flatten both or neither")
     size = max(len(affine.scale) for affine in affines)
     columns = [[at(affine.scale, c) for affine in affines] for c in range(size)]
@@ -39,7 +42,7 @@ def residual(state: State, node: SourceNode, first: Real, second: Real) -> Tenso
     high = max(sum(term[1] for term in terms) for terms in ends)
     op = Add(integers(multipliers), integers([0]), IntType.holding(low, high))
     output = state.add("add", op, (first.edge, second.edge), source=node)
-    return Real(output, (Affine(grids, offset),), image=first.image)
+    return Real(output, (Affine(grids, offset),), first.view)
 
 
 def _affine(state: State, node: SourceNode, place: int, real: Real) -> Affine:

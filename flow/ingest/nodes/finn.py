@@ -30,9 +30,8 @@ def multi_threshold(state: State, node: SourceNode) -> Tensor:
     scale, bias = node.number("out_scale", 1.0), node.number("out_bias", 0.0)
     if scale <= 0:
         raise node.refuse("an out_scale of 0 or below; negate the layer in front instead")
-    rows = _rows(
-        state, node, real, np.sort(table, axis=1)
-    )  # a count does not depend on their order
+    table = np.sort(table, axis=1)  # a count does not depend on their order
+    rows = _rows(state, node, real, table)
     steps = table.shape[1]
     _check_type(node, bias, bias + scale * steps, whole=scale.denominator == 1)
     if steps == 1 and 2 * bias == -scale:

@@ -124,6 +124,12 @@ def evaluate(graph_path: Path, data: Images) -> Record:
 def fitting(graph: Graph, data: Images) -> Array:
     """The images in the graph's input shape; raises ``InputError`` when they are not its input."""
     edge = graph.input_edge
+    coloured = data.x.ndim == 4 and data.x.shape[-1] > 1  # channels last here, first in most files
+    if coloured and len(edge.shape) == 1:
+        raise InputError(
+            f"data set {data.name!r}: images of {data.x.shape[1:]} for graph {graph.name!r}, whose "
+            f"input {edge} is a vector of no stated order; give an .npz of vectors in its order"
+        )
     if data.x[0].size != edge.elements or not edge.type.contains(data.x):
         raise InputError(
             f"data set {data.name!r}: images of {data.x.shape[1:]}, {data.x.min()}..{data.x.max()},"

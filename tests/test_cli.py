@@ -188,3 +188,10 @@ def test_a_damaged_graph_is_refused(bitproof, graph_file):
 def test_wrong_usage_is_exit_status_2(bitproof):
     assert bitproof("eval")[0] == 2
     assert bitproof("fly")[0] == 2
+
+
+def test_colour_images_are_no_vector_of_unstated_order(bitproof, graph_file, tmp_path):
+    np.savez(tmp_path / "colour.npz", x=np.zeros((2, 4, 4, 4), int), y=np.zeros(2, int))
+    status, _, err = bitproof("eval", graph_file, "--data", tmp_path / "colour.npz")
+    assert status == 2
+    assert "is a vector of no stated order; give an .npz of vectors" in one_line_error(err)

@@ -17,6 +17,7 @@ from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
 from flow.ingest.order import file_view
+from flow.ingest.reader import load_model
 from flow.ir import Array, Graph
 
 Floats = NDArray[np.floating[Any]]
@@ -86,7 +87,7 @@ class _Run:
         from qonnx.transformation.infer_shapes import InferShapes
 
         self._execute = execute_onnx
-        self._model = ModelWrapper(str(path)).transform(ChangeBatchSize(batch))
+        self._model = ModelWrapper(load_model(path)).transform(ChangeBatchSize(batch))
         self._model = self._model.transform(InferShapes())
         name = self._model.graph.input[0].name
         self.tensors: Mapping[str, Floats] = execute_onnx(self._model, {name: x}, True)

@@ -1,4 +1,4 @@
-"""An ONNX file as nodes and exact constants; what is no such file is refused in one line."""
+"""A network file as nodes and exact constants; what is no such file is refused in one line."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from flow.errors import InputError
+from flow.ingest.hdf5 import is_hdf5, model_of_hdf5
 
 Constant = NDArray[Any]
 _LARGEST = 1 << 28  # elements of a tensor; beyond it a file is damaged, not large
@@ -82,17 +83,12 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Read and check an ONNX file.
+    """Read and check an ONNX file, or an HDF5 file as the ONNX file it stands for.
 
     Raises:
         InputError: missing, not ONNX, cyclic, of dynamic shape, with NaN or absent constants.
     """
-    try:
-        model = onnx.load(str(path), format="protobuf")
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename or path}: no such file") from None
-    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise InputError(f"{path}: not a readable ONNX file ({_line(error)})") from None
+    model = load_model(path)
     graph = model.graph
     if not graph.node:
         raise InputError(f"{path}: not an ONNX model (no nodes)")
@@ -133,6 +129,18 @@ def read_source(path: Path) -> Source:
         _text(graph.output[0].name),
         {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
+
+
+def load_model(path: Path) -> onnx.ModelProto:
+    """The file as ONNX; raises ``InputError`` where it is missing or neither ONNX nor HDF5."""
+    if is_hdf5(path):
+        return model_of_hdf5(path)
+    try:
+        return onnx.load(str(path), format="protobuf")
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename or path}: no such file") from None
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InputError(f"{path}: not a readable ONNX file ({_line(error)})") from None
 
 
 def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:

@@ -146,6 +146,13 @@ def test_a_saved_graph_is_read_back_with_its_digest(graph, x, tmp_path):
     np.testing.assert_array_equal(again.evaluate(x), graph.evaluate(x))
 
 
+def test_constants_of_any_memory_order_are_saved_row_by_row(tmp_path):
+    op = MatVec(np.arange(6).reshape(3, 2).T, IntType(3), IntType(8, True))
+    graph = Graph("g", "x", Edge((3,), IntType(2)), (Node("fc0", op, ("x",), "y"),), "y")
+    written = save_graph(graph, tmp_path / "g.json")
+    assert digest(load_graph(tmp_path / "g.json")) == written
+
+
 def test_one_changed_weight_changes_the_digest(graph):
     assert digest(graph.with_faults([Fault("fc0", "weights", (0, 0), 0)])) != digest(graph)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.quantizer import reaches, round_exactly
-from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Step, at
+from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Stair, Step, at
 from flow.ir import Affine as FileAffine
 from flow.ir import Array, Graph, Op
 from flow.ops import Add, MatVec, Reshape, SumPool
@@ -187,3 +187,9 @@ def _(step: Clip, value: Fraction, error: Fraction, channel: int) -> Ranged:
 def _(step: Leaky, value: Fraction, error: Fraction, channel: int) -> Ranged:
     steepest = max(step.slope, Fraction(1))
     return (value if value >= 0 else step.slope * value), 2 * steepest * error
+
+
+@float_step.register
+def _(step: Stair, value: Fraction, error: Fraction, channel: int) -> Ranged:
+    level = step.base + sum(value > 0 or (value == 0 and not strict) for strict in step.strict)
+    return Fraction(level), Fraction(len(step.strict) if abs(value) <= error else 0)

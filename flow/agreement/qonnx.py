@@ -16,7 +16,6 @@ from flow.agreement.float_error import file_integers, is_excused, is_excused_wei
 from flow.agreement.record import Agreement
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
-from flow.ingest.order import file_view
 from flow.ingest.reader import load_model
 from flow.ir import Array, Graph
 
@@ -119,8 +118,7 @@ def _input(lowered: Lowered, x: Array) -> Floats:
     """The floats nearest to what the integers mean, on the file's axes."""
     affine = lowered.graph.input_affine
     start: Floats = (float(affine.scale) * x + float(affine.offset)).astype(np.float32)
-    elements = start.reshape(len(x), -1)[:, file_view(lowered.graph.input_edge.shape)]
-    return elements.reshape(len(x), *lowered.input_shape)
+    return start.reshape(len(x), -1)[:, lowered.input_view]
 
 
 def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:

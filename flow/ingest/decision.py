@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flow.ingest.quantizer import Quantizer
 from flow.ingest.reader import Constant
-from flow.ingest.steps import Step, forward
+from flow.ingest.steps import Step, at, forward
 from flow.ingest.surd import Surd
 from flow.ir import Array
 
@@ -51,6 +51,9 @@ class Decision:
     def meaning(self, values: Array) -> Floats:
         """The float32 tensor that a float engine makes of the integers of the output edge."""
         q = self.quantizer
+        if q.table and not q.bipolar:
+            levels = [float(at(q.scale, 0) * (c - at(q.zero_point, 0))) for c in q.codes]
+            return np.array(levels, dtype=np.float32)[values - q.low]
         zero = np.zeros(()) if q.bipolar else _floats(q.zero_point)
         return _meaning(values, _floats(q.scale), zero)
 

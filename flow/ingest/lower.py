@@ -15,16 +15,19 @@ from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.final import logits_tensor
 from flow.ingest.nodes import RECOGNISERS
-from flow.ingest.order import file_view, graph_shape
+from flow.ingest.order import input_shape_and_view
 from flow.ingest.reader import read_source
 from flow.ingest.state import Real, State
 from flow.ingest.steps import Affine as AffineStep
 from flow.ingest.steps import at
-from flow.ir import Affine, Edge, Graph, IntType, Node
+from flow.ir import Affine, Array, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
 from flow.passes import Policy, run_passes
 
-_OF_IMAGES = ("Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
+_OF_IMAGES = (
+    "Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
+    "Im2Col", "MaxPoolNHWC", "QuantAvgPool2d",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,9 @@ class Lowered:
     """The integer graph, which tensor of the file its quantized edges and logits stand for, and
     the quantizers of activations and of weights in order.
 
-    The file's input tensor has ``input_shape`` without the batch. The graph's input is it channels
-    last where the file works on images or quantizes the input as it comes; else it is a vector in
+    The file's input tensor has ``input_shape`` without the batch, and ``input_view`` says which
+    element of the graph's input stands where in it. The graph's input is that tensor channels last
+    where the file works on images or quantizes the input as it comes; else it is a vector in
     row-major order, the last axis of the file fastest.
     """
 
@@ -42,6 +46,7 @@ class Lowered:
     decisions: tuple[Decision, ...]
     weights: tuple[WeightDecision, ...]
     input_shape: tuple[int, ...]
+    input_view: Array
 
 
 def lower(
@@ -103,10 +108,12 @@ def _declare_input(state: State, stated: str | None, scale: str | Fraction | Non
         raise InputError(f"{state.source.path}: {where}: {error}") from None
     shape = state.source.input_shape
     image = len(shape) == 3 and any(node.op in _OF_IMAGES for node in state.source.nodes)
-    state.input_edge = Edge(graph_shape(shape) if image else (prod(shape),), kind)
+    whole, view = input_shape_and_view(state.source) if image else ((prod(shape),), None)
+    state.input_edge, state.input_view = Edge(whole, kind), view
     state.input_affine = AffineStep((_scale(scale),))
     state.edges[state.source.input] = state.input_edge
-    view = file_view(state.input_edge.shape).reshape(shape)
+    if view is None:
+        view = np.arange(prod(shape)).reshape(shape)
     state.tensors[state.source.input] = Real(
         state.source.input, (state.input_affine,), view, quantized=True
     )
@@ -133,6 +140,9 @@ def _finish(state: State, final: str) -> Lowered:
         input_affine=_stated(state.input_affine, 0),
         logit_affine=tuple(_stated(affine, c) for c in range(classes)),
     )
+    view = state.input_view
+    if view is None:
+        view = np.arange(graph.input_edge.elements).reshape(state.source.input_shape)
     try:
         graph = run_passes(graph)
     except ValueError as error:
@@ -143,6 +153,7 @@ def _finish(state: State, final: str) -> Lowered:
         tuple(state.decisions),
         tuple(state.weights),
         state.source.input_shape,
+        view,
     )
 
 

@@ -80,6 +80,11 @@ class Quantizer:
         return self.high - self.low
 
     @property
+    def codes(self) -> range:
+        """Every code, ascending."""
+        return range(self.low, self.high + 1)
+
+    @property
     def type(self) -> IntType:
         """The integer type of its codes; narrow ranges are declared."""
         if self.bipolar:

@@ -24,9 +24,9 @@ class Real:
     """A float tensor as an exact function of an integer edge: ``steps`` applied in order.
 
     ``view`` has the tensor's own axes without the batch, and says which element of the edge,
-    counted in the graph's order, stands where; an edge of several axes always has its
-    ``file_view``. ``quantized`` when the edge holds what a quantizer (or a statement of the
-    input's integers) said.
+    counted in the graph's order, stands where; on an edge of several axes these are its axes in
+    some order, mostly its ``file_view``. ``quantized`` when the edge holds what a quantizer (or a
+    statement of the input's integers) said.
     """
 
     edge: str
@@ -82,6 +82,7 @@ class State:
     policy: Policy
     decode: Decode
     input_edge: Edge | None = None
+    input_view: Array | None = None  # of the file's input tensor, where it is an image
     input_affine: Affine | None = None
     nodes: list[Node] = field(default_factory=list)
     edges: dict[str, Edge] = field(default_factory=dict)
@@ -164,6 +165,18 @@ class State:
     def result(self, edge: str, *steps: Step, quantized: bool = False) -> Real:
         """The tensor that a node of the graph makes, on the axes that the file gives it."""
         return Real(edge, steps, file_view(self.edges[edge].shape), quantized)
+
+    def image(self, node: SourceNode, real: Real) -> tuple[int, int, int]:
+        """Height, width and channels of an image; refuses others, and channels not first."""
+        shape = self.shape(real)
+        if len(shape) != 3:
+            raise node.refuse(f"an input of shape {shape} is no image; only 2-D images are read")
+        if not np.array_equal(real.view, file_view(shape)):
+            raise node.refuse(
+                f"its image has axes {real.view.shape} for {shape[-1]} channels; put the channels "
+                "first (NCHW)"
+            )
+        return shape[0], shape[1], shape[2]
 
     def vector(self, node: SourceNode, real: Real) -> Real:
         """The same tensor on an edge that is a vector, its steps for each element."""

@@ -83,7 +83,28 @@ class Leaky:
     slope: Fraction
 
 
-Step = Affine | Normalise | Clip | Leaky
+@dataclass(frozen=True, slots=True)
+class Stair:
+    """``y = base``, and 1 more for each step at 0 that it has and ``x`` has reached: ``x >= 0``
+    where it is ``closed``, ``x > 0`` where it is ``open``. A comparison has one of them, ONNX's
+    Sign both: 0 at 0."""
+
+    base: int
+    closed: bool
+    open: bool
+
+    @property
+    def strict(self) -> tuple[bool, ...]:
+        """Whether each of its steps wants more than 0, ascending."""
+        return (False,) * self.closed + (True,) * self.open
+
+    @property
+    def levels(self) -> range:
+        """Every value of y, ascending."""
+        return range(self.base, self.base + len(self.strict) + 1)
+
+
+Step = Affine | Normalise | Clip | Leaky | Stair
 
 
 def at(values: tuple[Fraction, ...], channel: int) -> Fraction:
@@ -137,6 +158,15 @@ def _(step: Leaky, bound: Bound, channel: int) -> Answer:
     return Bound(bound.at.times(1 / step.slope), bound.strict, bound.above)
 
 
+@pull_back.register
+def _(step: Stair, bound: Bound, channel: int) -> Answer:
+    met = [bound.met_by(Surd.of(level)) for level in step.levels]
+    if met[0] == met[-1]:  # the levels ascend, so that all between agree
+        return ALWAYS if met[0] else NEVER
+    strict = step.strict[met.index(not met[0]) - 1]
+    return Bound(Surd.of(0), strict == bound.above, bound.above)
+
+
 @singledispatch
 def forward(step: Step, value: Surd, channel: int) -> Surd:
     """The output of ``step`` for an exact input."""
@@ -168,3 +198,9 @@ def _(step: Clip, value: Surd, channel: int) -> Surd:
 @forward.register
 def _(step: Leaky, value: Surd, channel: int) -> Surd:
     return value if value.sign() >= 0 else value.times(step.slope)
+
+
+@forward.register
+def _(step: Stair, value: Surd, channel: int) -> Surd:
+    side = value.sign()
+    return Surd.of(step.base + sum(side > 0 or (side == 0 and not s) for s in step.strict))

@@ -151,8 +151,9 @@ REFUSED = {
         "(Pad): mode 'reflect'; only constant padding is read",
     ),
     "weights without quantizer": (
-        lambda w, x: w.node("Conv", x, w.constant(W)),
-        "(Conv): the weights are not quantized; give the layer a weight quantizer",
+        lambda w, x: w.node("Conv", x, w.constant(np.linspace(0, 1, W.size).reshape(W.shape))),
+        "(Conv): the weights are neither quantized nor whole numbers; "
+        "give the layer a weight quantizer",
     ),
     "one dimension": (
         lambda w, x: conv(w, x, np.ones((4, 3, 3))),
@@ -183,7 +184,7 @@ REFUSED = {
         "(MaxPool): a window holds nothing but padding; pad less",
     ),
     "pooling what is not quantized": (
-        lambda w, x: w.node("MaxPool", conv(w, x), kernel_shape=[2, 2]),
+        lambda w, x: w.node("AveragePool", conv(w, x), kernel_shape=[2, 2]),
         "is not quantized; add a QuantIdentity before the pool",
     ),
     "pooling what falls": (

@@ -3,6 +3,7 @@
 from flow.ingest.nodes import (
     activation,
     affine,
+    binary,
     convolution,
     dense,
     finn,
@@ -17,6 +18,7 @@ __all__ = [
     "RECOGNISERS",
     "activation",
     "affine",
+    "binary",
     "convolution",
     "dense",
     "finn",

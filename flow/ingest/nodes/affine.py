@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
 from flow.ingest.nodes.registry import reads
 from flow.ingest.nodes.residual import residual
-from flow.ingest.reader import SourceNode
+from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine, Normalise
 
@@ -16,7 +18,9 @@ def elementwise(state: State, node: SourceNode) -> Tensor:
     """A tensor and a constant, one value or one per channel; or the sum of two tensors."""
     first, second = (state.tensors[name] for name in node.inputs[:2])
     if node.op == "Add" and isinstance(first, Real) and isinstance(second, Real):
-        return residual(state, node, first, second)
+        return residual(state, node)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return _folded(node, first, second)
     if isinstance(first, Real) == isinstance(second, Real):
         raise node.refuse("needs one tensor and one constant")
     reverse = isinstance(second, Real)
@@ -34,6 +38,18 @@ def elementwise(state: State, node: SourceNode) -> Tensor:
     if reverse or zero in values:
         raise node.refuse("division by a tensor or by 0 is no monotone step")
     return real.then(Affine(tuple(1 / v for v in values)))
+
+
+def _folded(node: SourceNode, first: Constant, second: Constant) -> Constant:
+    """Of two constants, rounded once as the file's own type has it."""
+    if first.dtype != np.float32 or second.dtype != np.float32:
+        raise node.refuse("of two constants that are not float32; fold it at export")
+    compute = {"Mul": np.multiply, "Div": np.divide, "Add": np.add, "Sub": np.subtract}
+    with np.errstate(all="ignore"):
+        result: Constant = compute[node.op](first, second)
+    if not np.isfinite(result).all():
+        raise node.refuse("makes NaN or infinity of constants; train again")
+    return result
 
 
 @reads("BatchNormalization", inputs=5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.product import (
     add_product,
     meaning,
@@ -58,11 +59,9 @@ def geometry(node: SourceNode, *, kernel: Pair | None = None) -> Geometry:
 @reads("Conv", inputs=2)
 def conv(state: State, node: SourceNode) -> Tensor:
     """Any stride, padding, dilation and groups; padding is the integer that means 0."""
-    real, weights = state.real(node), quantized_weights(state, node, axes=4)
+    real, weights = settled(state, node), quantized_weights(state, node, axes=4)
     scale, offset = quantized_input(state, node, real)
-    shape = state.edges[real.edge].shape
-    if len(shape) != 3:
-        raise node.refuse(f"an input of shape {shape} is no image; only 2-D images are read")
+    shape = state.image(node, real)
     count, share, height, width = weights.codes.shape
     where, groups = geometry(node, kernel=(height, width)), node.integer("group", 1)
     if groups < 1 or share * groups != shape[-1]:
@@ -85,14 +84,14 @@ def conv(state: State, node: SourceNode) -> Tensor:
 @reads("Pad", inputs=2)
 def pad(state: State, node: SourceNode) -> Tensor:
     """A constant margin around a quantized image, of a value on the image's own grid."""
-    real = state.real(node)
+    real = settled(state, node)
     if node.text("mode", "constant") != "constant":
         raise node.refuse(f"mode {node.text('mode', '')!r}; only constant padding is read")
     scale, offset = quantized_input(state, node, real)
     sizes = state.constant(node, 1).tolist()
     if len(node.inputs) > 3 and node.inputs[3]:
         raise node.refuse("pads chosen axes; export pads of all axes")
-    if len(state.edges[real.edge].shape) != 3 or len(sizes) != 8:
+    if state.image(node, real) and len(sizes) != 8:
         raise node.refuse("only height and width of an image can be padded")
     (batch, channels, top, left), (last, behind, bottom, right) = sizes[:4], sizes[4:]
     if any((batch, channels, last, behind)):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.product import (
     add_product,
     meaning,
@@ -13,6 +16,7 @@ from flow.ingest.nodes.product import (
     row_scales,
 )
 from flow.ingest.nodes.registry import reads
+from flow.ingest.order import channels_last_view
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine
@@ -39,11 +43,12 @@ def gemm(state: State, node: SourceNode) -> Tensor:
 
 
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
-    weights = quantized_weights(state, node, axes=2, whole=True)
-    real = state.real(node)
+    weights = quantized_weights(state, node, axes=2, rows=0 if transposed else 1)
+    real = settled(state, node)
     scale, offset = quantized_input(state, node, real)
     shape = state.edges[real.edge].shape
-    if len(shape) == 3:
+    last = channels_last_view(shape)
+    if len(shape) == 3 and not np.array_equal(real.view, last):
         raise node.refuse("works on an image; flatten it in front of a dense layer")
     codes = weights.codes if transposed else weights.codes.T
     if len(shape) == 1:  # otherwise every position has the file's order
@@ -52,7 +57,8 @@ def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     rows = row_scales(node, weights, (count, 1) if transposed else (1, count))
     op = open_product(state, codes, weights.type)
     output = add_product(state, node, "fc", op, edge=real.edge)
-    return state.result(output, meaning(codes, rows, scale, offset))
+    product = state.result(output, meaning(codes, rows, scale, offset))
+    return replace(product, view=channels_last_view(state.edges[output].shape))
 
 
 def _placed(node: SourceNode, codes: Array, view: Array) -> Array:

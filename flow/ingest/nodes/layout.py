@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights
@@ -30,14 +31,14 @@ def reshape(state: State, node: SourceNode) -> Tensor:
             )
     if not shape or shape[0] != state.source.batch:
         raise node.refuse(f"makes shape {[*shape]}, which mixes the batch; keep axis 0 as it is")
-    real = state.vector(node, tensor)
+    real = state.vector(node, settled(state, node))
     return replace(real, view=real.view.reshape(shape[1:]))
 
 
 @reads("Flatten", inputs=1)
 def flatten(state: State, node: SourceNode) -> Tensor:
     """All axes after the batch become one, the last axis fastest."""
-    real = state.real(node)
+    real = settled(state, node)
     if node.integer("axis", 1) not in (1, -real.view.ndim):
         raise node.refuse("keeps more than the batch apart; use axis=1")
     return flat(state, node, real)
@@ -55,8 +56,8 @@ def transpose(state: State, node: SourceNode) -> Tensor:
     if isinstance(tensor, Real):
         if order[0] != 0:
             raise node.refuse("moves the batch; keep it in front")
-        real = state.vector(node, tensor)
-        return replace(real, view=real.view.transpose([axis - 1 for axis in order[1:]]))
+        view = tensor.view.transpose([axis - 1 for axis in order[1:]])
+        return replace(tensor, view=view)
     if isinstance(tensor, Weights):
         scale = tensor.scale.transpose(order)
         return replace(tensor, codes=tensor.codes.transpose(order), scale=scale)

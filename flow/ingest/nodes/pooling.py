@@ -6,8 +6,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from flow.errors import InputError
 from flow.ingest.nodes.convolution import Geometry, geometry, padded
 from flow.ingest.nodes.layout import flat
+from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
@@ -19,9 +21,12 @@ from flow.ops.window import Pair
 
 @reads("MaxPool", inputs=1)
 def max_pool(state: State, node: SourceNode) -> Tensor:
-    """The maximum of integers is that of the values: a quantizer's scale is positive."""
-    real, where = state.real(node), geometry(node)
-    height, width, _ = _image(state, node, real)
+    """The maximum of integers is that of the values where each channel's scale is positive, be
+    they codes or sums."""
+    real, where = settled(state, node), geometry(node)
+    if state.is_input(real):
+        raise _not_quantized(node)
+    height, width, _ = state.image(node, real)
     affine = real.affine
     if affine is None or min(affine.scale) <= 0:
         raise node.refuse("its input is scaled by a number of 0 or below; pool in front of that")
@@ -34,13 +39,13 @@ def max_pool(state: State, node: SourceNode) -> Tensor:
     lowest = Fraction(state.edges[real.edge].type.lo)
     edge = padded(state, node, real.edge, where.margins, value=lowest)
     output = state.add("maxpool", op, (edge,), source=node)
-    return state.result(output, *real.steps, quantized=True)
+    return state.result(output, *real.steps, quantized=real.quantized)
 
 
 @reads("AveragePool", inputs=1)
 def average_pool(state: State, node: SourceNode) -> Tensor:
     """The sum of every window; the division joins the chain in front of the next quantizer."""
-    real, where = state.real(node), geometry(node)
+    real, where = settled(state, node), geometry(node)
     _image(state, node, real)
     if any(where.margins) or where.dilation != (1, 1):
         raise node.refuse("averages with pads or dilation; use neither")
@@ -50,7 +55,7 @@ def average_pool(state: State, node: SourceNode) -> Tensor:
 @reads("GlobalAveragePool", inputs=1)
 def global_average_pool(state: State, node: SourceNode) -> Tensor:
     """One average per channel."""
-    real = state.real(node)
+    real = settled(state, node)
     height, width, _ = _image(state, node, real)
     return _average(state, node, real, (height, width), (1, 1))
 
@@ -58,7 +63,7 @@ def global_average_pool(state: State, node: SourceNode) -> Tensor:
 @reads("ReduceMean", inputs=1)
 def reduce_mean(state: State, node: SourceNode) -> Tensor:
     """The average over height and width, as current exporters write a global average pool."""
-    real = state.real(node)
+    real = settled(state, node)
     height, width, _ = _image(state, node, real)
     if len(node.inputs) > 1 and node.inputs[1]:
         axes = state.constant(node, 1).ravel().tolist()
@@ -75,13 +80,14 @@ def reduce_mean(state: State, node: SourceNode) -> Tensor:
 def _image(state: State, node: SourceNode, real: Real) -> tuple[int, int, int]:
     """Height, width and channels of a quantized image."""
     if state.is_input(real) or real.affine is None or not real.quantized:
-        raise node.refuse(
-            f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the pool"
-        )
-    shape = state.edges[real.edge].shape
-    if len(shape) != 3:
-        raise node.refuse(f"an input of shape {shape} is no image; only 2-D images are read")
-    return shape[0], shape[1], shape[2]
+        raise _not_quantized(node)
+    return state.image(node, real)
+
+
+def _not_quantized(node: SourceNode) -> InputError:
+    return node.refuse(
+        f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the pool"
+    )
 
 
 def _sees(size: int, before: int, after: int, where: Geometry, axis: int) -> bool:

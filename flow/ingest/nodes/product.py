@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from flow.ingest.reader import Constant, SourceNode
-from flow.ingest.state import Real, State, Weights
+from flow.ingest.state import Real, State, Weights, exact
 from flow.ingest.steps import Affine, at
 from flow.ir import Array, IntType
 from flow.ops import MatVec
@@ -17,23 +17,27 @@ from flow.passes.accumulators import accumulator_type
 _LARGEST = 1 << 31  # of a weight
 
 
-def quantized_weights(state: State, node: SourceNode, *, axes: int, whole: bool = False) -> Weights:
-    """The weights of a layer, which must have passed a quantizer; ``whole``: or be a constant of
-    whole numbers."""
+def quantized_weights(state: State, node: SourceNode, *, axes: int, rows: int = 0) -> Weights:
+    """The weights of a layer, which passed a quantizer or are a constant of whole numbers, or of
+    one number per row with either sign; ``rows`` is the axis of rows."""
     weights = state.tensors[node.inputs[1]]
-    if whole and not isinstance(weights, Weights):
-        weights = _whole(node, state.constant(node, 1))
     if not isinstance(weights, Weights):
-        raise node.refuse("the weights are not quantized; give the layer a weight quantizer")
+        weights = _constant(node, state.constant(node, 1), rows)
     if weights.codes.ndim != axes:
         wanted = "a matrix" if axes == 2 else "(out, in, height, width)"
         raise node.refuse(f"weights of shape {weights.codes.shape} where {wanted} is wanted")
     return weights
 
 
-def _whole(node: SourceNode, values: Constant) -> Weights:
-    """A constant of whole numbers is its own codes: binary where all are -1 or +1, else of the
-    narrowest type that holds them."""
+def _constant(node: SourceNode, values: Constant, rows: int) -> Weights:
+    """Whole numbers are their own codes; else each row has one size, which is its scale. Binary
+    where all codes are -1 or +1, else of the narrowest type that holds them."""
+    scale: Constant = np.full((1,) * values.ndim, Fraction(1), dtype=object)
+    if values.size and (values != np.rint(values)).any():
+        others = tuple(axis for axis in range(values.ndim) if axis != rows)
+        size = abs(values).max(axis=others, keepdims=True)
+        if size.all() and ((abs(values) == size) | (values == 0)).all():
+            scale, values = exact(size), np.sign(values)
     if not values.size or (values != np.rint(values)).any() or abs(values).max() > _LARGEST:
         raise node.refuse(
             "the weights are neither quantized nor whole numbers; give the layer a weight quantizer"
@@ -41,11 +45,7 @@ def _whole(node: SourceNode, values: Constant) -> Weights:
     codes = values.astype(np.int64)
     binary = bool((abs(codes) == 1).all())
     kind = IntType.holding(int(codes.min()), int(codes.max()))
-    return Weights(
-        codes,
-        np.full((1,) * codes.ndim, Fraction(1), dtype=object),
-        IntType.bipolar1() if binary else kind,
-    )
+    return Weights(codes, scale, IntType.bipolar1() if binary else kind)
 
 
 def quantized_input(state: State, node: SourceNode, real: Real) -> tuple[Fraction, Fraction]:

@@ -10,7 +10,7 @@ import numpy as np
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.invert import invert
 from flow.ingest.nodes.registry import reads
-from flow.ingest.order import file_view, graph_shape
+from flow.ingest.order import file_view, input_shape_and_view
 from flow.ingest.quantizer import Quantizer, Rounding, weight_codes
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
@@ -111,9 +111,12 @@ def _spread(node: SourceNode, constant: Constant, values: Constant) -> Constant:
     return constant.reshape(axes)
 
 
-def apply_quantizer(state: State, node: SourceNode, real: Real, q: Quantizer) -> Real:
-    """Thresholds that give the codes of ``q``; the input's own integers where it states them."""
-    after = _meaning(q)
+def apply_quantizer(
+    state: State, node: SourceNode, real: Real, q: Quantizer, *, tensor: str | None = None
+) -> Real:
+    """Thresholds that give the codes of ``q``; the input's own integers where it states them.
+    The file calls the result ``tensor``, else it is what ``node`` makes."""
+    after, tensor = _meaning(q), node.outputs[0] if tensor is None else tensor
     if state.is_input(real):
         if real.steps or q.table:
             raise node.refuse(
@@ -127,32 +130,37 @@ def apply_quantizer(state: State, node: SourceNode, real: Real, q: Quantizer) ->
         real = replace(real, steps=(after,))
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
-        state.decisions.append(
-            Decision(real.edge, real.edge, node.outputs[0], real.steps, q, real.view)
-        )
+        state.decisions.append(Decision(real.edge, real.edge, tensor, real.steps, q, real.view))
         return Real(real.edge, (after,), real.view, quantized=True)
     if q.steps > _MOST_LEVELS:
         raise node.refuse(f"{q.steps + 1} levels; quantize activations to at most 10 bits")
     if edge.type.bipolar:  # thresholds compare numbers; the same values in two bits
         same = Add(integers([[1]]), integers([0]), IntType(2, True))
         real = replace(real, edge=state.add("add", same, (real.edge,), source=node))
-    low, high = _span(state, real.edge)
+    low, high = span(state, real.edge)
     thresholds, sign = invert(real.steps, q, channels=edge.shape[-1], low=low, high=high)
     kind = IntType.holding(low, high + 1)
     op = Threshold(thresholds, kind, sign, q.low, q.type, signs_stored=bool((sign < 0).any()))
     output = state.add("act", op, (real.edge,), source=node)
-    state.origin[output] = node.outputs[0]
-    state.decisions.append(Decision(real.edge, output, node.outputs[0], real.steps, q, real.view))
+    state.origin[output] = tensor
+    state.decisions.append(Decision(real.edge, output, tensor, real.steps, q, real.view))
     return Real(output, (after,), real.view, quantized=True)
 
 
 def _stated(state: State, real: Real, kind: IntType) -> Real:
     """The input, its integers now known: an image is one if nothing gave it other axes before."""
     shape = state.source.input_shape
-    untouched = np.array_equal(real.view, np.arange(real.view.size).reshape(shape))
-    state.input_edge = Edge(graph_shape(shape) if untouched else (real.view.size,), kind)
+    plain = np.arange(real.view.size).reshape(shape)
+    whole, view = shape, plain
+    if len(shape) == 3:
+        whole, view = input_shape_and_view(state.source)
+    untouched = np.array_equal(real.view, plain)
+    moved = whole == shape and len(shape) == 3 and np.array_equal(real.view, file_view(shape))
+    if untouched or moved:
+        state.input_view = view
+    state.input_edge = Edge(whole if untouched or moved else (real.view.size,), kind)
     state.edges[real.edge] = state.input_edge
-    return replace(real, view=file_view(state.input_edge.shape)) if untouched else real
+    return replace(real, view=view) if untouched else real
 
 
 def _meaning(q: Quantizer) -> Affine:
@@ -180,7 +188,7 @@ def _changes_nothing(real: Real, q: Quantizer, edge: Edge) -> bool:
     return same and q.low <= edge.type.lo and edge.type.hi <= q.high
 
 
-def _span(state: State, edge: str) -> tuple[int, int]:
+def span(state: State, edge: str) -> tuple[int, int]:
     """Every value an edge can carry under any stored codes."""
     for node in state.nodes:
         if node.output == edge and isinstance(node.op, MatVec):

@@ -7,6 +7,7 @@ from math import gcd, lcm
 
 import numpy as np
 
+from flow.ingest.nodes.levels import settled
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
 from flow.ingest.steps import Affine, at
@@ -14,13 +15,13 @@ from flow.ir import IntType, integers
 from flow.ops import Add
 
 
-def residual(state: State, node: SourceNode, first: Real, second: Real) -> Tensor:
+def residual(state: State, node: SourceNode) -> Tensor:
     """``scale_a * a + scale_b * b`` as ``grid * (m_a * a + m_b * b)`` with whole multipliers.
 
     Any two float scales have a rational quotient, so that such a grid exists; where their
     quotient is no small fraction the multipliers, and so the sum, are wide.
     """
-    pair = (first, second)
+    pair = first, second = settled(state, node, 0), settled(state, node, 1)
     affines = [_affine(state, node, place, real) for place, real in enumerate(pair)]
     same = np.array_equal(first.view, second.view)
     if state.shape(first) == state.shape(second) and not same:

@@ -22,7 +22,7 @@ from flow.ingest.steps import Affine as AffineStep
 from flow.ingest.steps import at
 from flow.ir import Affine, Array, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
-from flow.passes import Policy, run_passes
+from flow.passes import Policy, check_trained, run_passes
 
 _OF_IMAGES = (
     "Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
@@ -144,7 +144,7 @@ def _finish(state: State, final: str) -> Lowered:
     if view is None:
         view = np.arange(graph.input_edge.elements).reshape(state.source.input_shape)
     try:
-        graph = run_passes(graph)
+        graph = check_trained(run_passes(graph))
     except ValueError as error:
         raise InputError(f"{state.source.path}: {error}") from None
     return Lowered(

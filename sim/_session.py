@@ -145,8 +145,8 @@ class Session:
             [*self.build.sources(), HARNESS],
             TOP,
             parameters={
-                "InBits": self.net.units[0].source.bits,
-                "OutBits": self.net.units[-1].sink.bits,
+                "InBits": self.net.input.bits,
+                "OutBits": self.net.output.bits,
                 "CfgBits": self.net.cfg_bits,
                 "Beats": len(self._stimulus) // len(self.x),
                 "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
@@ -161,8 +161,8 @@ class Session:
     @cached_property
     def _stimulus(self) -> NDArray[np.uint8]:
         """Bits of the input words, (images * beats, word bits)."""
-        kind, first = self.graph.input_edge.type, self.net.units[0]
-        codes = kind.encode(self.x.astype(np.int64)).reshape(-1, int(first.parameters["Simd"]))
+        kind = self.graph.input_edge.type
+        codes = kind.encode(self.x.astype(np.int64)).reshape(-1, self.net.input.lanes)
         return code_bits(codes, kind.bits)
 
     def _job(
@@ -191,7 +191,7 @@ class Session:
         """Fixed-width lines, ``cycle word`` in hexadecimal, to integers."""
         logit = self.graph.type_of(self.graph.logits)
         classes = self.graph.edge(self.graph.logits).elements
-        bits = self.net.units[-1].sink.bits
+        bits = self.net.output.bits
         digits = -(-bits // 4)
         lines = np.frombuffer(text, np.uint8).reshape(-1, 8 + 1 + digits + 1)
         if len(lines) != runs * len(self.x):

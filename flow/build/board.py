@@ -113,7 +113,7 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
     Raises:
         InputError: the serial protocol cannot carry this network.
     """
-    source, result = net.units[0], net.units[-1]
+    result = net.units[-1]
     bits = graph.input_edge.type.bits
     if bits > MAX_INPUT_BITS:
         raise InputError(
@@ -128,17 +128,17 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
     classes, logit_bits = (int(result.parameters[name]) for name in ("Classes", "LogitBits"))
     parameters = {
         "Elements": graph.input_edge.elements,
-        "Lanes": source.source.bits // bits,
+        "Lanes": net.input.lanes,
         "InBits": bits,
         "Classes": classes,
-        "ClassBits": result.sink.bits - classes * logit_bits,
+        "ClassBits": net.output.bits - classes * logit_bits,
         "LogitBits": logit_bits,
         "LogitSigned": result.parameters["LogitSigned"],
         "CfgBits": net.cfg_bits,
         "Memories": len(net.memories),
         "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
     }
-    widths = {"beat": source.source.bits, "result": result.sink.bits, "word": net.cfg_bits}
+    widths = {"beat": net.input.bits, "result": net.output.bits, "word": net.cfg_bits}
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     pins = {"divider": board.divider, "board": board.name, "parameters": given, "core": TOP}
     return _TEXT.format(

@@ -12,7 +12,8 @@ from flow.atomic import whole_directory, write_atomic, write_json
 from flow.build.images import image_bits, image_text, read_image
 from flow.build.kernels import emit_kernels
 from flow.build.manifest import MANIFEST, Build, save_manifest, sha256, tool_versions
-from flow.build.netlist import MODULES, TOP, Netlist, image_path, netlist, netlist_text
+from flow.build.netlist import TOP, Netlist, image_path, netlist, netlist_text
+from flow.build.parameters import MODULES
 from flow.build.report import report
 from flow.build.sites import site_table
 from flow.errors import InputError

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.ir import Array, Graph, Op
-from flow.ops import ArgMax, MatVec, Threshold
-from flow.schedule import Folding, layers
+from flow.ops import MatVec, Threshold
+from flow.schedule import Folding, dataflow
 
 PADDING = -1  # in MemoryLayout.parameter: no element lies in this bit
 
@@ -45,7 +45,7 @@ class MemoryLayout:
 
 @singledispatch
 def memory_layouts(op: Op, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
-    """The memories of one unit."""
+    """The memories of one unit that stores parameters, ``folding.pe`` lanes wide behind it."""
     raise TypeError(f"no memory layout for {type(op).__name__}; register one in {__name__}")
 
 
@@ -81,20 +81,14 @@ def _(op: Threshold, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]
     return (MemoryLayout(name, node, names, shapes, kind, element.reshape(words, -1), bit),)
 
 
-@memory_layouts.register
-def _(op: ArgMax, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
-    """Stores nothing."""
-    return ()
-
-
 def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryLayout, ...]:
-    """Every memory in stream order, which is also the order of the configuration bus."""
-    return tuple(
-        layout
-        for layer in layers(graph)
-        for node in (layer.matvec, layer.after)
-        for layout in memory_layouts(node.op, folding[layer.matvec.name], node=node.name)
-    )
+    """Every memory in the order of the units, which is also that of the configuration bus."""
+    layouts: list[MemoryLayout] = []
+    for unit in dataflow(graph, folding).units:
+        if unit.node is not None and unit.node.op.stored:
+            lanes = Folding(unit.sinks[0].lanes, unit.sources[0].lanes)
+            layouts += memory_layouts(unit.node.op, lanes, node=unit.node.name)
+    return tuple(layouts)
 
 
 def image_bits(op: Op, layout: MemoryLayout) -> NDArray[np.uint8]:

@@ -63,14 +63,14 @@ def emit_kernels(graph: Graph, plan: Plan, images: Mapping[str, Sequence[int]]) 
 def _processes(net: Netlist) -> list[Process]:
     """Every unit but the FIFOs, whose depth goes to the stream they stand in."""
     processes = []
-    source = Channel("in", net.units[0].source.bits, DEPTH)
+    source = Channel("in", net.input.bits, DEPTH)
     for place, unit in enumerate(net.units):
         if unit.module == "fifo":
             continue
         after = net.units[place + 1] if place + 1 < len(net.units) else None
         depth = int(after.parameters["Depth"]) if after and after.module == "fifo" else DEPTH
         name = f"{unit.name.removeprefix('u_')}_out" if after else "out"
-        sink = Channel(name, unit.sink.bits, depth)
+        sink = Channel(name, unit.sinks[0].bits, depth)
         processes.append(Process(unit, source, sink, _narrow_words(net, place)))
         source = sink
     return processes
@@ -98,13 +98,13 @@ def _check(process: Process) -> None:
 
 
 def _header(graph: Graph, net: Netlist, processes: Sequence[Process]) -> str:
-    edge, last, first = graph.input_edge, net.units[-1].parameters, net.units[0].parameters
+    edge, last, first = graph.input_edge, net.units[-1].parameters, net.input.lanes
     wide = [c.bits for p in processes for c in (p.source, p.sink)]
     wide += [memory.bits for memory in net.memories]
     constants = {
         "InputElements": edge.elements,
         "InputBits": edge.type.bits,
-        "InputLanes": first["Simd"],
+        "InputLanes": first,
         "Classes": last["Classes"],
         "LogitBits": last["LogitBits"],
         "LogitSigned": last["LogitSigned"],

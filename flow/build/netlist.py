@@ -3,56 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import singledispatch
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from flow.build.images import MemoryLayout, graph_layouts
+from flow.build.parameters import instance_parameters
 from flow.errors import InputError
-from flow.ir import Edge, Graph, IntType, Node, Op
-from flow.ops import ArgMax, Compare, Decode, MatVec, Threshold
-from flow.schedule import Folding, Layer, Plan, layers
+from flow.ir import Graph
+from flow.schedule import INPUT, OUTPUT, Plan, Stream, dataflow
+from flow.schedule import Unit as Planned
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TOP = "accelerator"
-MODULES = {
-    "matvec": ("matvec", "replay", "memory", "popcount"),
-    "threshold": ("threshold", "memory"),
-    "width": ("width",),
-    "fifo": ("fifo",),
-    "argmax": ("argmax",),
-}  # library files behind each instantiated module
 MAX_MEMORIES, MAX_WORDS = 1 << 8, 1 << 16  # cfg_memory_i and cfg_address_i
 CFG = ("cfg_valid_i", "cfg_write_i", "cfg_memory_i", "cfg_address_i", "cfg_data_i")
 STORE = {"weights": "u_weights", "thresholds": "u_thresholds"}  # memory instance in its unit
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """One valid/ready stream between two units."""
-
-    name: str
-    bits: int
-
-
-@dataclass(frozen=True, slots=True)
 class Unit:
-    """One instance, with the stream it reads and the stream it writes."""
+    """One instance, with the streams it reads and the streams it writes."""
 
     module: str
     name: str
     parameters: Mapping[str, int | str]
-    source: Stream
-    sink: Stream
+    sources: tuple[Stream, ...]
+    sinks: tuple[Stream, ...]
     memory: MemoryLayout | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Netlist:
-    """All units in stream order and what the configuration bus needs."""
+    """All units, each after those it reads from, and what the configuration bus needs."""
 
     units: tuple[Unit, ...]
     cfg_bits: int
+
+    @property
+    def input(self) -> Stream:
+        """What carries the images in."""
+        return self.units[0].sources[0]
+
+    @property
+    def output(self) -> Stream:
+        """What carries class and logits out."""
+        return self.units[-1].sinks[0]
 
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
@@ -87,93 +82,24 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
     Raises:
         InputError: a node needs what the RTL library does not have; the line names it.
     """
-    chain = layers(graph)
     for node in graph.nodes:
         if NAME.fullmatch(node.name) is None:
             raise InputError(f"node {node.name!r}: no hardware name; use a-z, 0-9 and _")
-    memories = {memory.name: memory for memory in graph_layouts(graph, plan.folding)}
+    memories = {memory.node: memory for memory in graph_layouts(graph, plan.folding)}
     _check_memories(list(memories.values()))
-    edges, units = graph.edges(), []
-    stream = Stream("", plan.folding[chain[0].matvec.name].simd * graph.input_edge.type.bits)
-    for place, layer in enumerate(chain):
-        fold = plan.folding[layer.matvec.name]
-        for node in (layer.matvec, layer.after):
-            parameters = unit_parameters(node.op, fold, node.name, edges[node.inputs[0]])
-            sink = Stream(node.name, _out_bits(node, fold, edges))
-            memory = next((m for m in memories.values() if m.node == node.name), None)
-            module = type(node.op).__name__.lower()
-            units.append(Unit(module, f"u_{node.name}", parameters, stream, sink, memory))
-            stream = sink
-        if place + 1 < len(chain):
-            units += _between(layer, chain[place + 1], plan, edges, stream)
-            stream = units[-1].sink
-    if len({unit.name for unit in units}) < len(units):
-        raise InputError(f"graph {graph.name!r}: two units share a name; rename *_width or *_fifo")
-    units[-1] = replace(units[-1], sink=Stream("", stream.bits))
+    edges = graph.edges()
+    units = [
+        Unit(
+            unit.module,
+            f"u_{unit.name}",
+            instance_parameters(unit, edges, _depth(unit, plan)),
+            unit.sources,
+            unit.sinks,
+            memories.get(unit.name) if unit.node is not None else None,
+        )
+        for unit in dataflow(graph, plan.folding).units
+    ]
     return Netlist(tuple(units), max(memory.bits for memory in memories.values()))
-
-
-@singledispatch
-def unit_parameters(op: Op, folding: Folding, node: str, source: Edge) -> dict[str, int | str]:
-    """The parameters of the RTL unit that computes ``op`` on ``source``; memory ones excluded.
-
-    Raises:
-        InputError: the RTL library has no such unit.
-    """
-    raise TypeError(f"no RTL for {type(op).__name__}; register one in {__name__}")
-
-
-@unit_parameters.register
-def _(op: MatVec, folding: Folding, node: str, source: Edge) -> dict[str, int | str]:
-    if op.decode is not Decode.PLAIN:
-        raise InputError(f"node {node!r}: no RTL decodes {op.decode}; lower with --decode plain")
-    if op.groups != 1:
-        raise InputError(f"node {node!r}: no RTL takes {op.groups} groups; use 1")
-    kind = op.weight_type
-    if not (kind.signed or kind.bipolar):
-        raise InputError(f"node {node!r}: no RTL takes {kind} weights; use signed or bipolar ones")
-    rows, columns = op.weights.shape
-    return {
-        "Rows": rows,
-        "Columns": columns,
-        "Pe": folding.pe,
-        "Simd": folding.simd,
-        "InBits": source.type.bits,
-        "InKind": _kind(source.type),
-        "WeightBits": kind.bits,
-        "WeightKind": _kind(kind),
-        "AccBits": op.accumulator.bits,
-        "Popcount": int(op.popcount),
-    }
-
-
-@unit_parameters.register
-def _(op: Threshold, folding: Folding, node: str, source: Edge) -> dict[str, int | str]:
-    if op.compare is not Compare.COUNT:
-        raise InputError(f"node {node!r}: no RTL compares by {op.compare}; use the count form")
-    channels, steps = op.thresholds.shape
-    return {
-        "Channels": channels,
-        "Lanes": folding.pe,
-        "AccBits": source.type.bits,
-        "AccSigned": int(source.type.signed),
-        "ThresholdBits": op.threshold_type.bits,
-        "ThresholdSigned": int(op.threshold_type.signed),
-        "Steps": steps,
-        "Base": op.base,
-        "OutBits": op.output.bits,
-        "SignsStored": int(op.signs_stored),
-    }
-
-
-@unit_parameters.register
-def _(op: ArgMax, folding: Folding, node: str, source: Edge) -> dict[str, int | str]:
-    return {
-        "Classes": source.shape[-1],
-        "Lanes": folding.pe,
-        "LogitBits": source.type.bits,
-        "LogitSigned": int(source.type.signed),
-    }
 
 
 def netlist_text(net: Netlist) -> str:
@@ -183,35 +109,12 @@ def netlist_text(net: Netlist) -> str:
     )
 
 
-def _between(
-    layer: Layer, reader: Layer, plan: Plan, edges: Mapping[str, Edge], stream: Stream
-) -> list[Unit]:
-    """Width converter and FIFO on the edge from ``layer`` to ``reader``."""
-    name, edge = layer.after.name, layer.after.output
-    bits = edges[edge].type.bits
-    lanes, simd = plan.folding[layer.matvec.name].pe, plan.folding[reader.matvec.name].simd
-    if edge not in plan.fifo_depth:
-        raise InputError(f"edge {edge!r}: the plan has no FIFO depth for it; plan again")
-    wide = Stream(f"{name}_width", simd * bits)
-    fifo = Stream(f"{name}_fifo", simd * bits)
-    ratio = {"InLanes": lanes, "OutLanes": simd, "Bits": bits}
-    depth = {"Depth": plan.fifo_depth[edge], "Bits": wide.bits}
-    return [
-        Unit("width", f"u_{wide.name}", ratio, stream, wide),
-        Unit("fifo", f"u_{fifo.name}", depth, wide, fifo),
-    ]
-
-
-def _kind(type_: IntType) -> int:
-    return 2 if type_.bipolar else int(type_.signed)
-
-
-def _out_bits(node: Node, folding: Folding, edges: Mapping[str, Edge]) -> int:
-    out = edges[node.output]
-    if isinstance(node.op, ArgMax):
-        logits = edges[node.inputs[0]]
-        return out.type.bits + logits.elements * logits.type.bits
-    return folding.pe * out.type.bits
+def _depth(unit: Planned, plan: Plan) -> int | None:
+    if unit.module != "fifo":
+        return None
+    if unit.name not in plan.fifo_depth:
+        raise InputError(f"FIFO {unit.name!r}: the plan has no depth for it; plan again")
+    return plan.fifo_depth[unit.name]
 
 
 def _check_memories(memories: list[MemoryLayout]) -> None:
@@ -229,7 +132,7 @@ def _header(net: Netlist) -> str:
     memories = net.memories
     files = ",\n".join(f'  parameter {name} = "{path}"' for name, path in net.parameters.items())
     index = "\n".join(f"//   {i}  {m.name}, {m.words} x {m.bits}" for i, m in enumerate(memories))
-    source, sink = net.units[0].source.bits, net.units[-1].sink.bits
+    source, sink = net.input.bits, net.output.bits
     return f"""\
 // Generated: parameters, memory images and instances only.
 // Memories by cfg_memory_i (words x bits):
@@ -260,10 +163,9 @@ module {TOP} #(
 
 def _streams(net: Netlist) -> list[str]:
     lines = []
-    for unit in net.units[:-1]:
-        name, bits = unit.sink.name, unit.sink.bits
-        lines.append(f"  logic {name}_valid, {name}_ready;")
-        lines.append(f"  logic [{bits - 1}:0] {name}_data;")
+    for stream in (stream for unit in net.units[:-1] for stream in unit.sinks):
+        lines.append(f"  logic {stream.name}_valid, {stream.name}_ready;")
+        lines.append(f"  logic [{stream.bits - 1}:0] {stream.name}_data;")
     for index in range(1, len(net.memories)):
         lines.append(f"  logic [{net.cfg_bits - 1}:0] cfg_chain_{index};")
     return lines
@@ -272,10 +174,10 @@ def _streams(net: Netlist) -> list[str]:
 def _instance(unit: Unit, net: Netlist) -> str:
     parameters = dict(unit.parameters)
     ports = {"clk_i": "clk_i", "rst_ni": "rst_ni"}
-    ports |= {f"{end}_i": _net(unit.source, end, "i") for end in ("valid", "data")}
-    ports |= {"ready_o": _net(unit.source, "ready", "o")}
-    ports |= {f"{end}_o": _net(unit.sink, end, "o") for end in ("valid", "data")}
-    ports |= {"ready_i": _net(unit.sink, "ready", "i")}
+    ports |= {f"{end}_i": _nets(unit.sources, end, "i") for end in ("valid", "data")}
+    ports |= {"ready_o": _nets(unit.sources, "ready", "o")}
+    ports |= {f"{end}_o": _nets(unit.sinks, end, "o") for end in ("valid", "data")}
+    ports |= {"ready_i": _nets(unit.sinks, "ready", "i")}
     if unit.module == "fifo":
         ports["high_water_o"] = ""
     if unit.memory is not None:
@@ -294,6 +196,10 @@ def _instance(unit: Unit, net: Netlist) -> str:
     return f"  {unit.module} #(\n{given}\n  ) {unit.name} (\n{wired}\n  );\n"
 
 
-def _net(stream: Stream, end: str, direction: str) -> str:
-    """A stream without a name is the top's own port."""
-    return f"{stream.name}_{end}" if stream.name else f"{end}_{direction}"
+def _nets(streams: Sequence[Stream], end: str, direction: str) -> str:
+    """The signals of one end of a unit's streams, the first in the low bits."""
+    nets = [
+        f"{end}_{direction}" if stream.name in (INPUT, OUTPUT) else f"{stream.name}_{end}"
+        for stream in streams
+    ]
+    return nets[0] if len(nets) == 1 else f"{{{', '.join(reversed(nets))}}}"

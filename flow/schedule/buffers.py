@@ -1,24 +1,20 @@
-"""FIFO depths, confirmed by moving tokens through a model of the handshakes, cycle by cycle.
-
-Every unit of the RTL library is one pipeline with a single enable (advance while the output
-register is free or taken), so one small model covers them all: a loop of ``steps`` per vector, the
-first ``takes`` of which take a word, each ``every``-th of which makes one, ``stages`` cycles later.
-"""
+"""FIFO depths, confirmed by moving tokens through a model of the handshakes, cycle by cycle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 from flow.errors import ClaimError
 from flow.ir import Graph
-from flow.schedule.chain import layers
-from flow.schedule.cycles import interval
-from flow.schedule.plan import Folding
+from flow.schedule.cycles import cycles
+from flow.schedule.dataflow import Dataflow, Folding, Unit
+from flow.schedule.placement import dataflow
+from flow.schedule.tokens import Queue, actor
 
-MATVEC_STAGES = 3  # the latencies in the headers of hls/rtl: a word made is offered so much later
-THRESHOLD_STAGES = 2
-STAGES = 1  # width and argmax
+UNLIMITED = 1 << 30  # words, while the need of a branch is measured
+MEASURED = 4  # images after which no FIFO fills further
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class Timing:
     """Cycles, counted from the first offered input word, at which each image's result is taken."""
 
     taken: tuple[int, ...]
-    high_water: Mapping[str, int]  # the most words each FIFO held, by edge
+    high_water: Mapping[str, int]  # the most words each FIFO held, by its name
 
     @property
     def first_latency(self) -> int:
@@ -39,52 +35,6 @@ class Timing:
         return self.taken[-1] - self.taken[-2]
 
 
-@dataclass(slots=True)
-class _Unit:
-    steps: int
-    takes: int
-    every: int
-    stages: int
-    step: int = 0
-    pipe: list[bool] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.pipe = [False] * self.stages
-
-    def valid(self) -> bool:
-        return self.pipe[-1]
-
-    def ready(self, accepted: bool) -> bool:
-        return (not self.pipe[-1] or accepted) and self.step < self.takes
-
-    def clock(self, offered: bool, accepted: bool) -> None:
-        if self.pipe[-1] and not accepted:
-            return
-        works = offered or self.step >= self.takes
-        self.pipe = [works and (self.step + 1) % self.every == 0, *self.pipe[:-1]]
-        if works:
-            self.step = (self.step + 1) % self.steps
-
-
-@dataclass(slots=True)
-class _Fifo:
-    depth: int
-    edge: str
-    held: int = 0
-    high_water: int = 0
-
-    def valid(self) -> bool:
-        return self.held > 0
-
-    def ready(self, accepted: bool) -> bool:
-        return self.held < self.depth
-
-    def clock(self, offered: bool, accepted: bool) -> None:
-        taken = accepted and self.held > 0
-        self.held += int(offered and self.held < self.depth) - int(taken)
-        self.high_water = max(self.high_water, self.held)
-
-
 def simulate_tokens(
     graph: Graph, folding: Mapping[str, Folding], fifo_depth: Mapping[str, int], *, images: int = 8
 ) -> Timing:
@@ -93,40 +43,27 @@ def simulate_tokens(
     Raises:
         ClaimError: no result for longer than any legal schedule can take.
     """
-    units = _units(graph, folding, fifo_depth)
-    patience = 4 * sum(unit.steps * unit.stages for unit in units if isinstance(unit, _Unit)) + 64
-    taken: list[int] = []
-    cycle = 0
-    while len(taken) < images:
-        if cycle - (taken[-1] if taken else 0) > patience:
-            raise ClaimError(f"graph {graph.name!r}: no result for {patience} cycles: deadlock")
-        offered = [True, *(unit.valid() for unit in units)]
-        accepted = [True] * (len(units) + 1)
-        for place in reversed(range(len(units))):
-            accepted[place] = units[place].ready(accepted[place + 1])
-        if offered[-1]:
-            taken.append(cycle)
-        for place, unit in enumerate(units):
-            unit.clock(offered[place], accepted[place + 1])
-        cycle += 1
-    fifos = {unit.edge: unit.high_water for unit in units if isinstance(unit, _Fifo)}
-    return Timing(tuple(taken), fifos)
+    return _simulate(dataflow(graph, folding), fifo_depth, images)
 
 
 def fifo_depths(graph: Graph, folding: Mapping[str, Folding]) -> dict[str, int]:
-    """The depth of the FIFO before each MatVec but the first, by edge.
+    """The depth of every FIFO, by its name.
 
-    The rule is one vector of the reader (and at least 2): a MatVec takes a whole vector in its
-    first row fold and nothing afterwards, so its producer must be able to work that far ahead.
+    Before a MatVec: one vector of it (and at least 2), since a MatVec takes a whole vector in its
+    first row fold and nothing afterwards, so its producer must be able to work that far ahead. On a
+    branch of a fork: as many words as it holds when nothing limits it; every unit takes and makes
+    words at fixed places of its loop, so what does not block in one timing blocks in none.
 
     Raises:
         ClaimError: the token simulation misses the interval the formulas promise.
     """
-    depths = {
-        layer.matvec.inputs[0]: max(2, layer.columns // folding[layer.matvec.name].simd)
-        for layer in layers(graph)[1:]
-    }
-    found, promised = simulate_tokens(graph, folding, depths).interval, interval(graph, folding)
+    flow = dataflow(graph, folding)
+    depths = {fifo.name: _vector(flow, fifo) for fifo in flow.fifos}
+    branches = [name for name in depths if "_fork" in name]
+    if branches:
+        held = _simulate(flow, depths | dict.fromkeys(branches, UNLIMITED), MEASURED).high_water
+        depths |= {name: max(depths[name], held[name]) for name in branches}
+    found, promised = _simulate(flow, depths, 8).interval, max(map(cycles, flow.units))
     if found != promised:
         raise ClaimError(
             f"graph {graph.name!r}: {found} cycles per image in the token simulation where the "
@@ -135,23 +72,34 @@ def fifo_depths(graph: Graph, folding: Mapping[str, Folding]) -> dict[str, int]:
     return depths
 
 
-def _units(
-    graph: Graph, folding: Mapping[str, Folding], fifo_depth: Mapping[str, int]
-) -> list[_Unit | _Fifo]:
-    units: list[_Unit | _Fifo] = []
-    chain = layers(graph)
-    for layer, reader in zip(chain, [*chain[1:], None], strict=True):
-        fold = folding[layer.matvec.name]
-        words, beats = layer.columns // fold.simd, layer.rows // fold.pe
-        units.append(_Unit(words * beats, words, words, MATVEC_STAGES))
-        if reader is None:
-            units.append(_Unit(beats, beats, beats, STAGES))
-            break
-        simd, edge = folding[reader.matvec.name].simd, layer.after.output
-        units.append(_Unit(1, 1, 1, THRESHOLD_STAGES))
-        if simd > fold.pe:
-            units.append(_Unit(simd // fold.pe, simd // fold.pe, simd // fold.pe, STAGES))
-        elif simd < fold.pe:
-            units.append(_Unit(fold.pe // simd, 1, 1, STAGES))
-        units.append(_Fifo(fifo_depth[edge], edge))
-    return units
+def _vector(flow: Dataflow, fifo: Unit) -> int:
+    """Words of one vector where a MatVec stands behind ``fifo``, and at least 2."""
+    reader = next(unit for unit in flow.units if fifo.sinks[0] in unit.sources)
+    return max(2, reader.vector) if reader.module == "matvec" else 2
+
+
+def _simulate(flow: Dataflow, depth: Mapping[str, int], images: int) -> Timing:
+    streams = [flow.input, *(stream for unit in flow.units for stream in unit.sinks)]
+    number = {stream.name: place for place, stream in enumerate(streams)}
+    actors = [actor(unit, number, depth) for unit in flow.units]
+    valid, ready = [False] * len(streams), [True] * len(streams)
+    valid[0], last = True, number[flow.output.name]
+    patience = 4 * sum(map(cycles, flow.units)) + 64 * len(actors)
+    taken: list[int] = []
+    cycle = 0
+    while len(taken) < images:
+        if cycle - (taken[-1] if taken else 0) > patience:
+            name = flow.graph.name
+            raise ClaimError(f"graph {name!r}: no result for {patience} cycles: deadlock")
+        for mover in actors:
+            mover.offer(valid)
+        for mover in reversed(actors):
+            mover.accept(valid, ready)
+        if valid[last]:
+            taken.append(cycle)
+        for mover in actors:
+            mover.clock(valid, ready)
+        cycle += 1
+    fifos = zip(flow.units, actors, strict=True)
+    held = {unit.name: cast(Queue, a).high_water for unit, a in fifos if unit.module == "fifo"}
+    return Timing(tuple(taken), held)

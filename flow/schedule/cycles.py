@@ -3,50 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import singledispatch
 
-from flow.ir import Graph, Op
-from flow.ops import ArgMax, MatVec, Threshold
-from flow.schedule.chain import layers
-from flow.schedule.plan import Folding
-
-
-@singledispatch
-def cycles(op: Op, folding: Folding, *, elements: int = 0) -> int:
-    """Clock cycles one vector of ``elements`` occupies ``op``; the vector is ArgMax's only size."""
-    raise TypeError(f"no cycle model for {type(op).__name__}; register one in {__name__}")
+from flow.ir import Edge, Graph
+from flow.ops import Window
+from flow.schedule.dataflow import Folding, Unit
+from flow.schedule.placement import dataflow
 
 
-@cycles.register
-def _(op: MatVec, folding: Folding, *, elements: int = 0) -> int:
-    rows, columns = op.weights.shape
-    return int(rows // folding.pe) * int(columns // folding.simd)
+def cycles(unit: Unit) -> int:
+    """Clock cycles that one image occupies ``unit``; every one of them moves a word or multiplies.
 
-
-@cycles.register
-def _(op: Threshold, folding: Folding, *, elements: int = 0) -> int:
-    return int(op.sign.size) // folding.pe
-
-
-@cycles.register
-def _(op: ArgMax, folding: Folding, *, elements: int = 0) -> int:
-    return elements // folding.pe
+    Raises:
+        TypeError: a unit of a kind that no formula is known for.
+    """
+    if unit.module == "matvec":
+        return unit.sinks[0].words * unit.vector
+    return max(stream.words for stream in (*unit.sources, *unit.sinks))
 
 
 def unit_cycles(graph: Graph, folding: Mapping[str, Folding]) -> dict[str, int]:
-    """Cycles per image of every node, by name."""
-    counts: dict[str, int] = {}
-    for layer in layers(graph):
-        fold = folding[layer.matvec.name]
-        for node in (layer.matvec, layer.after):
-            counts[node.name] = cycles(node.op, fold, elements=layer.rows)
-    return counts
+    """Cycles per image of every unit that computes, by name."""
+    units = dataflow(graph, folding).units
+    return {unit.name: cycles(unit) for unit in units if unit.node is not None}
 
 
 def interval(graph: Graph, folding: Mapping[str, Folding]) -> int:
-    """Cycles from one image to the next in steady state: the slowest unit.
+    """Cycles from one image to the next in steady state: the slowest unit."""
+    return max(map(cycles, dataflow(graph, folding).units))
 
-    Width converters never decide: they move one word per cycle, and each side moves at most as many
-    words per image as the MatVec beside it takes cycles.
-    """
-    return max(unit_cycles(graph, folding).values())
+
+def window_cycles(image: Edge, op: Window, lanes: int) -> int:
+    """Cycles per image of the window unit on ``lanes`` of a pixel."""
+    return 0

@@ -11,23 +11,16 @@ from typing import Any
 
 from flow.atomic import write_json
 from flow.errors import InputError
+from flow.schedule.dataflow import Folding
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Folding:
-    """``pe`` rows and ``simd`` columns of a MatVec are computed in one cycle."""
-
-    pe: int
-    simd: int
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The schedule of one graph: folding by MatVec name, FIFO depth by edge name.
+    """The schedule of one graph: folding by MatVec name, depth by the name of each FIFO.
 
-    A Threshold or ArgMax works on as many lanes as its producer has ``pe``.
+    Everything else of the hardware follows from these two: see ``placement``.
     """
 
     graph_digest: str

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from flow.graphfile import digest
 from flow.ir import Graph
 from flow.schedule.buffers import fifo_depths
+from flow.schedule.dataflow import Folding
 from flow.schedule.folding import check_folding, choose_folding
-from flow.schedule.plan import Folding, Plan
+from flow.schedule.plan import Plan
 
 
 def make_plan(

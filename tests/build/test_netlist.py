@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from flow.build import build, netlist, netlist_text
-from flow.build.netlist import memory_instance, unit_parameters
+from flow.build.netlist import memory_instance
+from flow.build.parameters import unit_parameters
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Edge, IntType
@@ -35,12 +36,12 @@ def test_every_stream_has_one_width_on_both_sides():
     for cycles in (1, 3, 8, 24, 60):
         net = netlist(graph, make_plan(graph, cycles=cycles))
         for unit, after in zip(net.units, net.units[1:], strict=False):
-            assert unit.sink == after.source
+            assert unit.sinks == after.sources
         for unit in net.units:
             if unit.module == "width":
                 lanes = (unit.parameters["InLanes"], unit.parameters["OutLanes"])
                 bits = [n * unit.parameters["Bits"] for n in lanes]
-                assert bits == [unit.source.bits, unit.sink.bits]
+                assert bits == [unit.sources[0].bits, unit.sinks[0].bits]
 
 
 def test_a_memory_lies_where_the_configuration_says():
@@ -70,7 +71,7 @@ def rewritten(graph, name, **changes):
         (
             "fc0",
             {"weights": np.ones((4, 2), dtype=int), "groups": 2},
-            "node 'fc0': no RTL takes 2 groups; use 1",
+            "node 'fc0': no hardware unit takes 2 groups; use 1",
         ),
         (
             "fc0",
@@ -96,7 +97,7 @@ def test_a_node_without_a_hardware_name_is_refused():
 def test_two_units_of_one_name_are_refused():
     graph = binary_network([4, 2, 2])
     named = graph.map(lambda n: replace(n, name="act0_fifo") if n.name == "fc1" else n)
-    with pytest.raises(InputError, match=r"^graph 'net': two units share a name"):
+    with pytest.raises(InputError, match=r"^graph 'net': two units are called 'act0_fifo'"):
         netlist(named, make_plan(named))
 
 
@@ -117,7 +118,7 @@ def test_verilator_finds_nothing_but_the_open_high_water_output(tmp_path):
 
 def test_a_memory_the_bus_cannot_address_is_refused():
     graph = binary_network([512, 256, 2])
-    plan = Plan(digest(graph), {"fc0": Folding(1, 1), "fc1": Folding(1, 1)}, {"y0": 256})
+    plan = Plan(digest(graph), {"fc0": Folding(1, 1), "fc1": Folding(1, 1)}, {"act0_fifo": 256})
     with pytest.raises(InputError, match=r"^node 'fc0': 131072 memory words where .* raise pe or"):
         netlist(graph, plan)
 
@@ -125,7 +126,7 @@ def test_a_memory_the_bus_cannot_address_is_refused():
 def test_a_plan_without_a_depth_for_an_edge_is_refused():
     graph = binary_network([4, 2, 2])
     plan = replace(make_plan(graph), fifo_depth={})
-    with pytest.raises(InputError, match=r"^edge 'y0': the plan has no FIFO depth for it"):
+    with pytest.raises(InputError, match=r"^FIFO 'act0_fifo': the plan has no depth for it"):
         netlist(graph, plan)
 
 

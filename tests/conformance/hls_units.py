@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.build.images import image_bits, image_text, memory_layouts, pack, read_image
-from flow.build.netlist import unit_parameters
+from flow.build.parameters import unit_parameters
 from flow.ir import Edge
 from flow.schedule import Folding
 from sim.kernels import KernelRun
@@ -31,7 +31,7 @@ def unit_run(op, folding, source, x):
     """The run of the kernel of ``op`` on ``x``, integers of shape (vectors, elements)."""
     edge = Edge(x.shape[1:], source)
     lanes = folding.simd if hasattr(op, "weights") else folding.pe
-    memory = memory_layouts(op, folding, node="unit")
+    memory = memory_layouts(op, folding, node="unit") if op.stored else ()
     words = [read_image(image_text(image_bits(op, layout))) for layout in memory]
     return KernelRun(
         parameters=unit_parameters(op, folding, "unit", edge),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flow.build.images import image_bits, image_text, memory_layouts, read_image
-from flow.build.netlist import unit_parameters
+from flow.build.parameters import unit_parameters
 from flow.ir import Edge, Fault, apply_faults
 from sim.vectors import Case, Store
 from tests.conformance.hls_units import beats

@@ -20,9 +20,9 @@ IMAGES = 200
 def networks():
     """Every layer of another folding; converters widen, narrow and pass; depths of one and more."""
     binary = binary_network([12, 8, 8, 10], seed=1, signs=True)
-    yield binary, [(2, 4), (4, 4), (5, 2)], {"y0": 1, "y1": 4}
+    yield binary, [(2, 4), (4, 4), (5, 2)], {"act0_fifo": 1, "act1_fifo": 4}
     wide = four_bit_network([8, 6, 10], seed=2, signs=True)
-    yield wide, [(3, 8), (10, 3)], {"y0": 2}
+    yield wide, [(3, 8), (10, 3)], {"act0_fifo": 2}
 
 
 @pytest.fixture(scope="module")

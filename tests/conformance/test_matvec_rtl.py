@@ -5,7 +5,6 @@ import pytest
 
 from flow.ir import IntType
 from flow.ops import MatVec
-from flow.schedule import cycles
 from sim.unit import run_unit
 from tests.conformance.hls_units import any_codes, fold
 from tests.conformance.rtl_units import stored_case
@@ -44,7 +43,6 @@ def case(number, *, vectors=4):
     x = any_codes(rng, source, (vectors, columns))
     x[0], x[-1] = source.code_lo, source.code_hi
     steps = columns // folding.simd
-    assert cycles(op, folding) == rows // folding.pe * steps
     return stored_case(f"m{number}", op, folding, source, x, steps=steps, stages=STAGES)
 
 

@@ -191,7 +191,7 @@ def test_generated_text_holds_no_logic(files):
 def test_a_fifo_of_the_plan_is_the_depth_of_the_stream_it_stands_in():
     graph = binary_network([12, 8, 8, 10])
     folding = {"fc0": Folding(2, 4), "fc1": Folding(4, 4), "fc2": Folding(5, 2)}
-    files = generated(graph, Plan(digest(graph), folding, {"y0": 5, "y1": 9}))
+    files = generated(graph, Plan(digest(graph), folding, {"act0_fifo": 5, "act1_fifo": 9}))
 
     _, streams, _ = region_of(files["accelerator.cpp"])
 
@@ -204,8 +204,8 @@ def test_a_stream_that_can_hold_nothing_is_refused():
     graph = binary_network([12, 8, 10])
     folding = {"fc0": Folding(2, 4), "fc1": Folding(5, 2)}
 
-    with pytest.raises(InputError, match=r"^stream after 'u_act0_width': depth 0 holds no word"):
-        generated(graph, Plan(digest(graph), folding, {"y0": 0}))
+    with pytest.raises(InputError, match=r"^stream after 'u_act0': depth 0 holds no word"):
+        generated(graph, Plan(digest(graph), folding, {"act0_fifo": 0}))
 
 
 def test_a_word_wider_than_the_vendors_integers_is_refused():

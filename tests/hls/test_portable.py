@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from flow.build.netlist import MODULES
+from flow.build.parameters import MODULES
 from sim.runner import RTL, verilator_lint
 
 FILES = sorted(path.stem for path in RTL.glob("*.sv"))

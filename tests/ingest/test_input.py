@@ -16,6 +16,7 @@ from flow.ingest import lower, lower_again
 from flow.ir import Affine
 from flow.ir.verify import verify
 from flow.schedule import make_plan
+from sim.accelerator import simulate_rtl
 from tests.certify.test_flips import assert_equal_to_brute_force
 from tests.ingest.foreign import by_axes, channels_last, folded_flatten, zoo
 from tests.ingest.networks import Writer, dense, save
@@ -105,7 +106,10 @@ def test_a_stated_type_goes_before_the_files_own_note(tmp_path):
     assert lower(path, input_type="u4").graph.input_affine == Affine(Fraction(1))
 
 
-def test_a_graph_that_starts_with_thresholds_is_understood_by_every_reader(tmp_path):
+@pytest.mark.rtl
+def test_a_graph_that_starts_with_thresholds_is_understood_by_every_reader(
+    tmp_path, simulator, compiled
+):
     path = save(zoo(), tmp_path)
     graph = verify(lower(path, **PIXELS).graph)
     x = images()
@@ -114,8 +118,9 @@ def test_a_graph_that_starts_with_thresholds_is_understood_by_every_reader(tmp_p
         np.testing.assert_array_equal(found[name], values)
     export_finn(graph, tmp_path / "finn.onnx")
     assert agree_finn(tmp_path / "finn.onnx", graph, x).holds
-    with pytest.raises(InputError, match="'act0': Threshold of x where MatVec of x is wanted"):
-        build(graph, make_plan(graph), tmp_path / "build")
+    build(graph, make_plan(graph), tmp_path / "build")
+    response = simulate_rtl(tmp_path / "build", x, cache=compiled, simulator=simulator)
+    np.testing.assert_array_equal(response.logits, graph.evaluate_all(x)[graph.logits])
 
 
 def test_certificates_see_through_thresholds_on_the_input(tmp_path):

@@ -118,7 +118,7 @@ def attack(graph, folder):
 
 STAGES = {
     "export": (finn, {"MatVec", "Threshold", "ArgMax"}),
-    "build": (build, {"MatVec", "ArgMax"}),
+    "build": (build, {"MatVec", "Threshold", "ArgMax", "Reshape", "Transpose"}),
     "box bounds": (box, {"MatVec", "Threshold", "ArgMax"}),
     "checker": (checker, {"MatVec", "Threshold", "ArgMax"}),
     "flips": (flips, {"MatVec", "Threshold", "ArgMax"}),

@@ -32,4 +32,4 @@ def test_a_deadlock_is_reported():
     graph = binary_network([4, 4, 2])
     folding = {"fc0": Folding(2, 2), "fc1": Folding(2, 2)}
     with pytest.raises(ClaimError, match=r"no result for \d+ cycles: deadlock"):
-        simulate_tokens(graph, folding, {"y0": 0})
+        simulate_tokens(graph, folding, {"act0_fifo": 0})

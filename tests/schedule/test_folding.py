@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.errors import InputError
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ir import Node
+from flow.ops import ArgMax
 from flow.schedule import (
     Folding,
     check_folding,
     choose_folding,
-    cycles,
+    dataflow,
     interval,
-    layers,
     make_plan,
 )
-from flow.schedule.folding import divisors
+from flow.schedule.folding import divisors, matvecs
 from tests.schedule.networks import binary_network, four_bit_network, networks
 
 NET = binary_network([8, 6, 4])
@@ -24,18 +24,18 @@ NET = binary_network([8, 6, 4])
 
 def area(graph, folding):
     return sum(
-        folding[layer.matvec.name].pe * folding[layer.matvec.name].simd * layer.op.weight_type.bits
-        for layer in layers(graph)
+        folding[name].pe * folding[name].simd * op.weight_type.bits
+        for name, op in matvecs(graph).items()
     )
 
 
 def all_foldings(graph):
     choices = [
-        [Folding(p, s) for p in divisors(layer.rows) for s in divisors(layer.columns)]
-        for layer in layers(graph)
+        [Folding(p, s) for p, s in product(*map(divisors, op.weights.shape))]
+        for op in matvecs(graph).values()
     ]
     for folds in product(*choices):
-        folding = dict(zip((layer.matvec.name for layer in layers(graph)), folds, strict=True))
+        folding = dict(zip(matvecs(graph), folds, strict=True))
         try:
             check_folding(graph, folding)
         except InputError:
@@ -89,7 +89,7 @@ def test_the_default_does_64_products_per_cycle_in_the_largest_layer():
         ),
         (
             {"fc0": Folding(2, 2), "fc1": Folding(1, 3)},
-            "node 'fc1': simd=3 and pe=2 of 'fc0' do not divide one another; "
+            "node 'fc1': simd=3 where 'y0' comes on 2 lanes and one must divide the other; "
             "choose simd from 1, 2, 6",
         ),
         ({"fc0": Folding(2, 2)}, "node 'fc1': no folding; give pe and simd"),
@@ -110,25 +110,21 @@ def test_a_target_below_one_cycle_is_refused():
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (replace(NET, nodes=NET.nodes[:-1]), "graph 'net': ends without ArgMax"),
-        (replace(NET, nodes=NET.nodes[1:]), "node 'act0': Threshold of acc0 where MatVec of x is"),
+        (replace(NET, nodes=NET.nodes[:-1], output="acc1"), "graph 'net': ends without ArgMax"),
         (
-            replace(NET, nodes=(NET.nodes[0], *NET.nodes[2:])),
-            "node 'fc1': MatVec of y0 where Threshold of acc0 is wanted",
+            replace(
+                NET,
+                nodes=(
+                    *NET.nodes[:-1],
+                    Node("again", ArgMax(), ("acc1",), "unread"),
+                    NET.nodes[-1],
+                ),
+            ),
+            "edge 'unread': nothing reads it",
         ),
     ],
 )
-def test_a_graph_that_is_no_chain_is_refused(graph, message):
+def test_a_graph_the_hardware_cannot_have_is_refused(graph, message):
     with pytest.raises(InputError) as caught:
-        layers(graph)
+        dataflow(graph, dict.fromkeys(matvecs(graph), Folding(1, 1)))
     assert str(caught.value).startswith(message)
-
-
-@pytest.mark.parametrize("op", [MatVec, Threshold, ArgMax])
-def test_every_op_of_a_chain_has_a_cycle_model(op):
-    assert cycles.dispatch(op) is not cycles.dispatch(object)
-
-
-def test_an_unknown_op_has_no_cycle_model():
-    with pytest.raises(TypeError, match=r"^no cycle model for str; register one"):
-        cycles("pool", Folding(1, 1))

@@ -5,7 +5,7 @@ import pytest
 from flow.errors import InputError
 from flow.schedule import Folding, Plan, load_plan, plan_digest, save_plan
 
-PLAN = Plan("ab12", {"fc0": Folding(2, 4), "fc1": Folding(1, 8)}, {"y0": 8})
+PLAN = Plan("ab12", {"fc0": Folding(2, 4), "fc1": Folding(1, 8)}, {"act0_fifo": 8})
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def test_a_saved_plan_is_loaded_unchanged(path):
     ("change", "message"),
     [
         (lambda r: r["folding"]["fc0"].update(pe=4), "damaged (digest differs)"),
-        (lambda r: r["fifo_depth"].update(y0=4), "damaged (digest differs)"),
+        (lambda r: r["fifo_depth"].update(act0_fifo=4), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].update(pe=2.5), "damaged (digest differs)"),
         (lambda r: r.update(colour="red"), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].pop("pe"), "damaged (KeyError('pe'))"),
         (lambda r: r.update(fifo_depth=None), "damaged (AttributeError"),
-        (lambda r: r.update(format=2), "not a plan of format 1"),
+        (lambda r: r.update(format=1), "not a plan of format 2"),
     ],
 )
 def test_a_changed_plan_is_refused(path, change, message):

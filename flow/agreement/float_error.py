@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.ingest.decision import Decision, WeightDecision
-from flow.ingest.quantizer import reaches, round_exactly
-from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Stair, Step, at
+from flow.ingest.rounding import reaches, round_exactly
+from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Rounded, Stair, Step, at
 from flow.ir import Affine as FileAffine
 from flow.ir import Array, Graph, Op
 from flow.ops import Add, MatVec, Reshape, SumPool
@@ -193,3 +193,10 @@ def _(step: Leaky, value: Fraction, error: Fraction, channel: int) -> Ranged:
 def _(step: Stair, value: Fraction, error: Fraction, channel: int) -> Ranged:
     level = step.base + sum(value > 0 or (value == 0 and not strict) for strict in step.strict)
     return Fraction(level), Fraction(len(step.strict) if abs(value) <= error else 0)
+
+
+@float_step.register
+def _(step: Rounded, value: Fraction, error: Fraction, channel: int) -> Ranged:
+    whole = round_exactly(value, step.rounding)
+    ends = [round_exactly(value + side, step.rounding) for side in (-error, error)]
+    return Fraction(whole), Fraction(max(abs(end - whole) for end in ends))

@@ -86,9 +86,11 @@ class _Run:
         from qonnx.transformation.infer_shapes import InferShapes
 
         self._execute = execute_onnx
-        self._model = ModelWrapper(load_model(path)).transform(ChangeBatchSize(batch))
-        self._model = self._model.transform(InferShapes())
+        self._model = ModelWrapper(load_model(path))
         name = self._model.graph.input[0].name
+        if self._model.get_tensor_shape(name)[0] != batch:  # drops shapes that FINN's ops need
+            self._model = self._model.transform(ChangeBatchSize(batch))
+        self._model = self._model.transform(InferShapes())
         self.tensors: Mapping[str, Floats] = execute_onnx(self._model, {name: x}, True)
 
     def in_order(self, quantizers: list[Quantized]) -> list[Quantized]:

@@ -15,8 +15,9 @@ from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.final import logits_tensor
 from flow.ingest.nodes import RECOGNISERS
+from flow.ingest.nodes.finn import annotated_type
 from flow.ingest.order import input_shape_and_view
-from flow.ingest.reader import read_source
+from flow.ingest.reader import Source, SourceNode, read_source
 from flow.ingest.state import Real, State
 from flow.ingest.steps import Affine as AffineStep
 from flow.ingest.steps import at
@@ -82,8 +83,7 @@ def lower(
     final, nodes = logits_tensor(source)
     for node in nodes:
         if node.op not in RECOGNISERS:
-            known = ", ".join(sorted(RECOGNISERS))
-            raise node.refuse(f"this op is not supported; supported are {known}")
+            raise _unknown(node)
         try:
             state.tensors[node.outputs[0]] = RECOGNISERS[node.op].read(state, node)
         except InputError:
@@ -93,6 +93,16 @@ def lower(
     return _finish(state, final)
 
 
+def _unknown(node: SourceNode) -> InputError:
+    if ".fpgadataflow" in node.op:
+        return node.refuse(
+            "a hardware layer of FINN, whose streams and folding are no part of the network; "
+            "lower the file from before the conversion to hardware layers"
+        )
+    known = ", ".join(sorted(RECOGNISERS))
+    return node.refuse(f"this op is not supported; supported are {known}")
+
+
 def _declare_input(state: State, stated: str | None, scale: str | Fraction | None) -> None:
     """Take the input's integers from the caller, or from the file's own note where it has one."""
     text, where = stated, "input type"
@@ -100,12 +110,16 @@ def _declare_input(state: State, stated: str | None, scale: str | Fraction | Non
         if scale is not None:
             raise InputError("an input scale without an input type; state both")
         text, where = state.source.properties.get("bitproof.input_type"), "bitproof.input_type"
+    noted = annotated_type(state.source.annotation)
+    if text is None and noted is not None:
+        text, where = str(noted), "annotation of the input"
     if text is None:
         return
     try:
         kind = IntType.parse(text)
     except ValueError as error:
         raise InputError(f"{state.source.path}: {where}: {error}") from None
+    _check_note(state.source, noted, kind, _scale(scale))
     shape = state.source.input_shape
     image = len(shape) == 3 and any(node.op in _OF_IMAGES for node in state.source.nodes)
     whole, view = input_shape_and_view(state.source) if image else ((prod(shape),), None)
@@ -117,6 +131,18 @@ def _declare_input(state: State, stated: str | None, scale: str | Fraction | Non
     state.tensors[state.source.input] = Real(
         state.source.input, (state.input_affine,), view, quantized=True
     )
+
+
+def _check_note(source: Source, noted: IntType | None, kind: IntType, scale: Fraction) -> None:
+    """Refuse a statement that contradicts what the file notes of its input."""
+    if noted is None:
+        return
+    inside = noted.lo <= kind.lo and kind.hi <= noted.hi and noted.bipolar == kind.bipolar
+    if not inside or scale != 1:
+        raise InputError(
+            f"{source.path}: the input is annotated {source.annotation}, which is {noted} with a "
+            f"scale of 1, not {kind} with {scale}; state that, or correct the annotation"
+        )
 
 
 def _scale(text: str | Fraction | None) -> Fraction:

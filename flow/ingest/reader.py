@@ -80,6 +80,7 @@ class Source:
     input_shape: tuple[int, ...]  # without the batch
     output: str
     properties: Mapping[str, str]
+    annotation: str = ""  # of the input: FINN's name of a type of integers, such as UINT8
 
 
 def read_source(path: Path) -> Source:
@@ -128,6 +129,7 @@ def read_source(path: Path) -> Source:
         *_shape(path, inputs[0]),
         _text(graph.output[0].name),
         {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
+        _annotation(graph, inputs[0].name),
     )
 
 
@@ -154,6 +156,15 @@ def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
     inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
     kind = op if domain in _DOMAINS else f"{domain}.{op}"
     return SourceNode(name, kind, inputs, outputs, readable)
+
+
+def _annotation(graph: onnx.GraphProto, tensor: str) -> str:
+    """What FINN's tools noted of a tensor."""
+    for note in graph.quantization_annotation:
+        for entry in note.quant_parameter_tensor_names:
+            if note.tensor_name == tensor and entry.key == "finn_datatype":
+                return _text(entry.value)
+    return ""
 
 
 def _constant(node: SourceNode) -> Constant:

@@ -13,6 +13,7 @@ from enum import Enum
 from fractions import Fraction
 from functools import singledispatch
 
+from flow.ingest.rounding import Rounding, reaches, round_surd
 from flow.ingest.surd import Surd
 
 
@@ -104,7 +105,14 @@ class Stair:
         return range(self.base, self.base + len(self.strict) + 1)
 
 
-Step = Affine | Normalise | Clip | Leaky | Stair
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """``y`` is ``x`` rounded to a whole number."""
+
+    rounding: Rounding
+
+
+Step = Affine | Normalise | Clip | Leaky | Stair | Rounded
 
 
 def at(values: tuple[Fraction, ...], channel: int) -> Fraction:
@@ -167,6 +175,14 @@ def _(step: Stair, bound: Bound, channel: int) -> Answer:
     return Bound(Surd.of(0), strict == bound.above, bound.above)
 
 
+@pull_back.register
+def _(step: Rounded, bound: Bound, channel: int) -> Answer:
+    # y >= t and y > t are y >= n for a whole n; y <= t and y < t are not that
+    n = bound.at.floor() + 1 if bound.strict == bound.above else bound.at.ceil()
+    point, strict = reaches(n, step.rounding)
+    return Bound(Surd.of(point), strict == bound.above, bound.above)
+
+
 @singledispatch
 def forward(step: Step, value: Surd, channel: int) -> Surd:
     """The output of ``step`` for an exact input."""
@@ -204,3 +220,8 @@ def _(step: Leaky, value: Surd, channel: int) -> Surd:
 def _(step: Stair, value: Surd, channel: int) -> Surd:
     side = value.sign()
     return Surd.of(step.base + sum(side > 0 or (side == 0 and not s) for s in step.strict))
+
+
+@forward.register
+def _(step: Rounded, value: Surd, channel: int) -> Surd:
+    return Surd.of(round_surd(value, step.rounding))

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.ingest.invert import invert
-from flow.ingest.quantizer import Quantizer, Rounding
+from flow.ingest.quantizer import Quantizer
+from flow.ingest.rounding import Rounding
 from flow.ingest.steps import Affine, Clip, Leaky, Normalise
 from flow.ir import IntType
 from flow.ops import Threshold

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qonnx.custom_op.general.intquant import int_quant, resolve_rounding_mode
 
-from flow.ingest.quantizer import Quantizer, Rounding, round_exactly, weight_codes
+from flow.ingest.quantizer import Quantizer, weight_codes
+from flow.ingest.rounding import Rounding, round_exactly
 from flow.ingest.surd import Surd
 
 GRID = np.arange(-48, 49) / 8  # every tie and every integer among them, exact in floats

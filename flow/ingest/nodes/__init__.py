@@ -7,10 +7,12 @@ from flow.ingest.nodes import (
     convolution,
     dense,
     finn,
+    finn_layers,
     fold,
     layout,
     pooling,
     quant,
+    trunc,
 )
 from flow.ingest.nodes.registry import RECOGNISERS
 
@@ -22,8 +24,10 @@ __all__ = [
     "convolution",
     "dense",
     "finn",
+    "finn_layers",
     "fold",
     "layout",
     "pooling",
     "quant",
+    "trunc",
 ]

@@ -12,7 +12,9 @@ from flow.ingest.nodes.registry import reads
 from flow.ingest.quantizer import Quantizer
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, exact
+from flow.ir import IntType
 
+_MOST_BITS = 32  # of an input
 _INTEGERS = re.compile(r"(U?)INT(\d{1,2})")
 
 
@@ -74,11 +76,23 @@ def _channel_axis(node: SourceNode, ndim: int) -> int:
     return 1
 
 
+def annotated_type(name: str) -> IntType | None:
+    """The integers that FINN's name of a type stands for; None for names of other types."""
+    if name in ("BIPOLAR", "BINARY"):
+        return IntType.bipolar1() if name == "BIPOLAR" else IntType(1)
+    found = _INTEGERS.fullmatch(name)
+    if found is None or not 1 <= int(found[2]) <= _MOST_BITS:
+        return None
+    return IntType(int(found[2]), signed=not found[1])
+
+
 def _check_type(node: SourceNode, low: Fraction, high: Fraction, *, whole: bool) -> None:
     """Whether the values are of ``out_dtype``, where that is a type of integers."""
     name = node.text("out_dtype", "")
     if name == "BIPOLAR":
         fits = low == -high
+    elif name == "BINARY":
+        fits = low == 0 and high == 1
     elif (found := _INTEGERS.fullmatch(name)) and whole and low.denominator == 1:
         unsigned, bits = bool(found[1]), int(found[2])
         least = 0 if unsigned else -(1 << bits >> 1)

@@ -23,7 +23,12 @@ from flow.ops.window import Pair
 def max_pool(state: State, node: SourceNode) -> Tensor:
     """The maximum of integers is that of the values where each channel's scale is positive, be
     they codes or sums."""
-    real, where = settled(state, node), geometry(node)
+    return largest(state, node, settled(state, node))
+
+
+def largest(state: State, node: SourceNode, real: Real) -> Real:
+    """The largest value of each window of an image, channels first in the file."""
+    where = geometry(node)
     if state.is_input(real):
         raise _not_quantized(node)
     height, width, _ = state.image(node, real)
@@ -99,11 +104,19 @@ def _sees(size: int, before: int, after: int, where: Geometry, axis: int) -> boo
 
 
 def _average(state: State, node: SourceNode, real: Real, kernel: Pair, stride: Pair) -> Real:
+    total = summed(state, node, real, kernel, stride)
+    return total.then(Affine((Fraction(1, kernel[0] * kernel[1]),)))
+
+
+def summed(state: State, node: SourceNode, real: Real, kernel: Pair, stride: Pair) -> Real:
+    """The sum of each window of a quantized image, channels first in the file."""
+    _image(state, node, real)
     count = kernel[0] * kernel[1]
     kind, affine = state.edges[real.edge].type, real.affine
     if affine is None or count < 1:
         raise node.refuse(f"kernel {kernel} averages nothing")
     op = SumPool(kernel, stride, IntType.holding(count * kind.lo, count * kind.hi))
     output = state.add("sumpool", op, (real.edge,), source=node)
-    # the offset of each value is in the mean once: scale * sum / count + offset
-    return state.result(output, Affine(tuple(s / count for s in affine.scale), affine.offset))
+    # the offset of each value is in the sum as often as there are values
+    offset = tuple(count * value for value in affine.offset)
+    return state.result(output, Affine(affine.scale, offset))

@@ -11,8 +11,9 @@ from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.invert import invert
 from flow.ingest.nodes.registry import reads
 from flow.ingest.order import file_view, input_shape_and_view
-from flow.ingest.quantizer import Quantizer, Rounding, weight_codes
+from flow.ingest.quantizer import Quantizer, weight_codes
 from flow.ingest.reader import Constant, SourceNode
+from flow.ingest.rounding import Rounding
 from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
 from flow.ingest.steps import Affine, at
 from flow.ir import Edge, IntType, integers
@@ -35,12 +36,7 @@ def quant(state: State, node: SourceNode) -> Tensor:
         if state.constant(node, 2).any():
             raise node.refuse("one signed bit with a zero point; use a zero point of 0")
         return _apply(state, node, bipolar=True, low=0, high=1, rounding=Rounding.HALF_EVEN)
-    text = node.text("rounding_mode", "ROUND").upper()
-    try:
-        rounding = Rounding("HALF_EVEN" if text == "ROUND" else text)
-    except ValueError:
-        known = ", ".join(["ROUND", *Rounding])
-        raise node.refuse(f"rounding mode {text!r} is unknown; choose one of {known}") from None
+    rounding = rounding_mode(node, "ROUND")
     low = -(1 << (size - 1)) + narrow if signed else 0
     high = (1 << (size - 1)) - 1 if signed else (1 << size) - 1 - narrow
     if high == low:
@@ -52,6 +48,16 @@ def quant(state: State, node: SourceNode) -> Tensor:
 def bipolar_quant(state: State, node: SourceNode) -> Tensor:
     """The sign, times a scale."""
     return _apply(state, node, bipolar=True, low=0, high=1, rounding=Rounding.HALF_EVEN)
+
+
+def rounding_mode(node: SourceNode, default: str) -> Rounding:
+    """The mode that the node states."""
+    text = node.text("rounding_mode", default).upper()
+    try:
+        return Rounding("HALF_EVEN" if text == "ROUND" else text)
+    except ValueError:
+        known = ", ".join(["ROUND", *Rounding])
+        raise node.refuse(f"rounding mode {text!r} is unknown; choose one of {known}") from None
 
 
 def _apply(

@@ -88,6 +88,20 @@ def lower(
 
 
 @app.command()
+def optimise(
+    graph: Path,
+    output: To,
+    passes: Annotated[
+        list[str] | None,
+        typer.Option("--pass", help="One pass (repeatable, in order); all if none is named."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run passes that may drop stored bits, and say how many there were and are."""
+    emit(_signed(stages.optimise(graph, output, passes=passes or ())), as_json=json)
+
+
+@app.command()
 def compare(
     model: Path,
     graph: Path,

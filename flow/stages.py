@@ -6,7 +6,7 @@ environment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -20,6 +20,7 @@ from flow.errors import ClaimError, InputError
 from flow.graphfile import digest, load_graph, save_graph
 from flow.ir import Array, Graph
 from flow.ir.text import stored_bits
+from flow.passes import OPTIMISE, run_passes
 from flow.schedule import interval, make_plan
 
 # Torch, the simulators and the synthesis tools are imported where a stage needs them, so that
@@ -81,6 +82,31 @@ def lower(
         "decode": decode,
         "input": str(lowered.graph.input_edge),
         "stored_bits": sum(stored_bits(node.op) for node in lowered.graph.nodes),
+    }
+
+
+def optimise(graph_path: Path, output: Path, *, passes: Sequence[str] = ()) -> Record:
+    """Run the passes named (all of ``OPTIMISE`` if none) and write the graph they make.
+
+    Raises:
+        InputError: there is no such pass.
+    """
+    names = tuple(passes) or tuple(OPTIMISE)
+    for name in names:
+        if name not in OPTIMISE:
+            raise InputError(f"--pass {name!r}: no such pass; known are {', '.join(OPTIMISE)}")
+    source = load_graph(graph_path)
+    graph = run_passes(source, [OPTIMISE[name] for name in names])
+    return {
+        "graph": graph.name,
+        "output": str(output),
+        "passes": list(names),
+        "source_digest": digest(source),
+        "digest": save_graph(graph, output),
+        "nodes_before": len(source.nodes),
+        "nodes": len(graph.nodes),
+        "stored_bits_before": sum(stored_bits(node.op) for node in source.nodes),
+        "stored_bits": sum(stored_bits(node.op) for node in graph.nodes),
     }
 
 

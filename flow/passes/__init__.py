@@ -7,13 +7,25 @@ from collections.abc import Callable, Iterable
 from flow.ir import Graph
 from flow.ir.verify import verify
 from flow.passes.accumulators import Policy
+from flow.passes.merge_adds import merge_adds
+from flow.passes.merge_identical import merge_identical
+from flow.passes.merge_layout import merge_layout
 from flow.passes.narrow_accumulators import narrow_accumulators
 from flow.passes.narrow_thresholds import narrow_thresholds
 from flow.passes.popcount_form import popcount_form
+from flow.passes.remove_channels import remove_channels
 from flow.passes.trained import check_trained, is_trained
+from flow.passes.trim_levels import trim_levels
 
 Pass = Callable[[Graph], Graph]
 LOWERING: tuple[Pass, ...] = (popcount_form, narrow_thresholds)
+OPTIMISE: dict[str, Pass] = {
+    "merge-layout": merge_layout,
+    "merge-adds": merge_adds,
+    "merge-identical": merge_identical,
+    "trim-levels": trim_levels,
+    "remove-channels": remove_channels,
+}  # asked for by name, in this order: each may drop stored bits, or move what a bit means
 
 
 def run_passes(graph: Graph, passes: Iterable[Pass] = LOWERING) -> Graph:
@@ -34,11 +46,17 @@ def run_passes(graph: Graph, passes: Iterable[Pass] = LOWERING) -> Graph:
 
 __all__ = [
     "LOWERING",
+    "OPTIMISE",
     "Policy",
     "check_trained",
     "is_trained",
+    "merge_adds",
+    "merge_identical",
+    "merge_layout",
     "narrow_accumulators",
     "narrow_thresholds",
     "popcount_form",
+    "remove_channels",
     "run_passes",
+    "trim_levels",
 ]

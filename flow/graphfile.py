@@ -53,8 +53,7 @@ def load_graph(path: Path) -> Graph:
         raise InputError(f"{error.filename}: no such file; make it with `bitproof lower`") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a graph file ({error}); lower the model again") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise InputError(f"{path}: not a graph of format {FORMAT}; lower the model again")
+    _check_format(record, path)
     try:
         if hashlib.sha256(blob).hexdigest() != record["constants"]["sha256"]:
             raise InputError(f"{_twin(path)}: damaged (SHA-256 differs); lower the model again")
@@ -69,6 +68,20 @@ def load_graph(path: Path) -> Graph:
     if found != record.get("digest"):
         raise InputError(f"{path}: damaged (digest differs); lower the model again")
     return graph
+
+
+def _check_format(record: object, path: Path) -> None:
+    found = record.get("format") if isinstance(record, dict) else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise InputError(f"{path}: not a graph file (no format); lower the model again")
+    if found > FORMAT:
+        raise InputError(
+            f"{path}: graph format {found} is newer than {FORMAT}; use the bitproof that wrote it"
+        )
+    if found < FORMAT:
+        raise InputError(
+            f"{path}: graph format {found} is older than {FORMAT}; lower the model again"
+        )
 
 
 def digest(graph: Graph) -> str:

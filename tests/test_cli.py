@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -195,3 +196,34 @@ def test_colour_images_are_no_vector_of_unstated_order(bitproof, graph_file, tmp
     status, _, err = bitproof("eval", graph_file, "--data", tmp_path / "colour.npz")
     assert status == 2
     assert "is a vector of no stated order; give an .npz of vectors" in one_line_error(err)
+
+
+def test_optimise_says_what_went_and_writes_another_graph(bitproof, graph_file, tmp_path):
+    graph = load_graph(graph_file)
+    far = 1 << 13
+    spare = graph.map(
+        lambda n: (
+            replace(n, op=replace(n.op, thresholds=np.c_[n.op.thresholds[:, :2], [far] * 8]))
+            if n.name == "act0"
+            else n
+        )
+    )
+    save_graph(spare, graph_file)
+    small = tmp_path / "small.json"
+    status, out, _ = bitproof(
+        "optimise", graph_file, "-o", small, "--pass", "trim-levels", "--json"
+    )
+    record = json.loads(out)
+    assert (status, record["passes"]) == (0, ["trim-levels"])
+    assert record["stored_bits_before"] - record["stored_bits"] == 8 * 15
+    assert record["digest"] != record["source_digest"]
+    assert load_graph(small).node("act0").op.thresholds.shape == (8, 2)
+    _, everything, _ = bitproof("optimise", graph_file, "-o", small, "--json")
+    assert len(json.loads(everything)["passes"]) == 5
+
+
+def test_an_unknown_pass_is_refused_with_the_known_ones(bitproof, graph_file, tmp_path):
+    status, _, err = bitproof("optimise", graph_file, "-o", tmp_path / "s.json", "--pass", "fold")
+    assert status == 2
+    assert "--pass 'fold': no such pass; known are merge-layout, merge-adds" in one_line_error(err)
+    assert not (tmp_path / "s.json").exists()

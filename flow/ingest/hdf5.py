@@ -52,7 +52,7 @@ def model_of_hdf5(path: Path) -> onnx.ModelProto:
     """
     try:
         with h5py.File(path, "r") as file:
-            layers = list(_layers(path, file))
+            layers = list(_layers(path, file.get("model_weights", file)))
     except OSError as error:
         raise InputError(
             f"{path}: not a readable HDF5 file ({str(error).splitlines()[0]})"

@@ -81,9 +81,9 @@ def lower(
     state.tensors[source.input] = Real(source.input, (), view)
     _declare_input(state, input_type, input_scale)
     final, nodes = logits_tensor(source)
+    if unknown := next((node for node in nodes if node.op not in RECOGNISERS), None):
+        raise _unknown(unknown)  # before minutes go into what stands in front of it
     for node in nodes:
-        if node.op not in RECOGNISERS:
-            raise _unknown(node)
         try:
             state.tensors[node.outputs[0]] = RECOGNISERS[node.op].read(state, node)
         except InputError:
@@ -194,6 +194,8 @@ def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
         raise last.refuse(f"logits of shape {real.view.shape}; end in one logit per class")
     if (np.diff(real.view) != 1).any():
         raise last.refuse("the logits are a flattened image; end in a dense layer or a global pool")
+    if edge.elements == 1:  # whose largest is always itself: every claim about it would hold
+        raise last.refuse("one logit, so nothing to choose from; end in a logit per class")
     affine = real.affine
     if affine is None:
         raise last.refuse("the logits end in an activation or BatchNormalization; end in a layer")

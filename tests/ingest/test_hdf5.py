@@ -106,6 +106,23 @@ def test_a_graph_of_columns_first_weights_is_read_back_from_its_file(tmp_path):
     assert digest(load_graph(tmp_path / "g.json")) == written
 
 
+def test_weights_inside_a_whole_model_are_read_and_its_other_layers_named(tmp_path):
+    path = write(tmp_path, layers(7))
+    expected = digest(lower(path).graph)
+    with h5py.File(path, "r+") as file:
+        whole = file.create_group("model_weights")
+        whole.attrs["layer_names"] = file.attrs["layer_names"]
+        for name in list(file):
+            if name != "model_weights":
+                file.move(name, f"model_weights/{name}")
+        del file.attrs["layer_names"]
+    assert digest(lower(path).graph) == expected
+    with h5py.File(path, "r+") as file:
+        renamed(file["model_weights"])
+    with pytest.raises(InputError, match="layer 'q_dense': only the 'quantized_dense' layers"):
+        lower(path)
+
+
 def renamed(file):
     file.attrs["layer_names"] = np.array(["q_dense", "quantized_dense_1"], dtype="S")
 

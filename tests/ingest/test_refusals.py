@@ -143,6 +143,22 @@ def test_what_cannot_be_exact_is_refused_by_node_op_reason_and_remedy(tmp_path, 
     assert "\n" not in str(refused.value)
 
 
+def test_an_unknown_op_is_named_before_anything_in_front_of_it(tmp_path):
+    def middle(w, x):
+        return w.node("Sigmoid", w.quant(layer(w, x), 0.0, 4, signed=False))
+
+    with pytest.raises(InputError, match=r"\(Sigmoid\): this op is not supported"):
+        lower(save(network(middle), tmp_path))
+
+
+def test_one_logit_is_no_choice_and_refused(tmp_path):
+    with pytest.raises(InputError) as refused:
+        lower(save(dense(sizes=(8, 6, 1)), tmp_path))
+    assert str(refused.value).endswith(
+        "(Gemm): one logit, so nothing to choose from; end in a logit per class"
+    )
+
+
 def ends(*nodes):
     """The network of ``dense`` with nodes behind its logits."""
     model = dense()

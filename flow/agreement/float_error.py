@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.ingest.decision import Decision, WeightDecision
+from flow.ingest.logits import Logits
 from flow.ingest.rounding import reaches, round_exactly
 from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Rounded, Stair, Step, at
-from flow.ir import Affine as FileAffine
 from flow.ir import Array, Graph, Op
 from flow.ops import Add, MatVec, Reshape, SumPool
 from flow.ops.window import slide
@@ -138,13 +138,13 @@ def _(op: Add, sample: Sequence[Array], place: tuple[int, ...]) -> tuple[int, in
 
 
 def logit_error(
-    graph: Graph, affine: FileAffine, values: Mapping[str, Array], place: tuple[int, ...]
+    graph: Graph, logits: Logits, values: Mapping[str, Array], place: tuple[int, ...]
 ) -> Fraction:
-    """How far float32 may move a logit, in units of the graph's integers."""
-    op = _producer(graph, graph.logits)
-    steps = 2 if op is not None and op.popcount else 1  # of the file's sum, for one of ours
-    size = abs(int(values[graph.logits][place])) + abs(affine.offset / affine.scale)
-    error: Fraction = sum_error(graph, graph.logits, values, place) / steps + 4 * UNIT * size
+    """How far off float32 may have a logit of the file."""
+    value = Fraction(int(file_integers(graph, logits.edge, values)[place]))
+    error = sum_error(graph, logits.edge, values, place)
+    for step in logits.steps:
+        value, error = float_step(step, value, error, place[-1])
     return error
 
 

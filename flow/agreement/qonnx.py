@@ -18,6 +18,7 @@ from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.lower import Lowered
 from flow.ingest.reader import load_model
 from flow.ir import Array, Graph
+from flow.ops import ArgMax
 
 Floats = NDArray[np.floating[Any]]
 Quantized = Decision | WeightDecision
@@ -49,7 +50,7 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
             excused += sum(verdicts)
             wrong += len(verdicts) - sum(verdicts)
             run.settle(one.tensor, exact)
-        logits = run.tensors[lowered.origin[graph.logits]]
+        logits = run.tensors[lowered.logits.tensor].reshape(len(x), -1)
     integers = _integers(lowered, expected, logits)
     return Agreement(
         "qonnx",
@@ -58,8 +59,8 @@ def agree_qonnx(path: Path, lowered: Lowered, x: Array) -> Agreement:
         elements,
         excused,
         wrong,
-        int((integers != expected[graph.logits]).sum()),
-        int((integers.argmax(axis=1) != expected[graph.output]).sum()),
+        int((integers != file_integers(graph, lowered.logits.edge, expected)).sum()),
+        int((_classes(lowered, integers) != expected[graph.output]).sum()),
     )
 
 
@@ -124,20 +125,31 @@ def _input(lowered: Lowered, x: Array) -> Floats:
 
 
 def _integers(lowered: Lowered, expected: Mapping[str, Array], logits: Floats) -> Array:
-    """The integers that float logits stand for, by exact division with the stated scale.
+    """The integers that float logits stand for, by exact division with their stated scales.
 
     Float32 makes the quotient miss its integer a little: where it misses by more than float32's
-    error of that very sum, the result is -1 less than any logit, so that it counts as different.
+    error of that very sum, the result is -1 less than any integer, so that it counts as different.
     """
-    graph = lowered.graph
-    affines = graph.logit_affine
-    assert affines is not None
-    integers = np.empty(logits.shape, dtype=np.int64)
-    impossible = int(expected[graph.logits].min()) - 1
+    graph, stated = lowered.graph, lowered.logits
+    whole = file_integers(graph, stated.edge, expected)
+    integers = np.full(logits.shape, int(whole.min()) - 1)
     for place, found in np.ndenumerate(logits):
-        affine = affines[place[-1]]
-        quotient = (Fraction(float(found)) - affine.offset) / affine.scale
-        nearest = round(quotient)
-        close = abs(quotient - nearest) <= logit_error(graph, affine, expected, place)
-        integers[place] = nearest if close else impossible
+        affine = stated.affine[place[-1]]
+        rest = Fraction(float(found)) - affine.offset
+        # a class that does not depend on the data has no integer to tell
+        nearest = round(rest / affine.scale) if affine.scale else int(whole[place])
+        if abs(rest - nearest * affine.scale) <= logit_error(graph, stated, expected, place):
+            integers[place] = nearest
     return integers
+
+
+def _classes(lowered: Lowered, integers: Array) -> Array:
+    """The class of every image by the file's own scales and biases, in rationals."""
+    affine = lowered.logits.affine
+    if len(set(affine)) == 1 and affine[0].scale > 0:
+        return ArgMax().evaluate(integers)
+    rows = [
+        [one.scale * value + one.offset for one, value in zip(affine, row, strict=True)]
+        for row in integers.tolist()
+    ]
+    return np.array([row.index(max(row)) for row in rows])

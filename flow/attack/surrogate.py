@@ -17,7 +17,7 @@ from flow.certify.struck import struck_outputs
 from flow.engine import BatchedEngine
 from flow.engine.kernels import dense
 from flow.ir import Array, Fault, Graph
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 
 Reals = NDArray[np.float64]
 
@@ -93,6 +93,12 @@ def pull_back(op: Any, x: Array, gradient: Reals, *, spread: Reals | None) -> Re
 def _(op: MatVec, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
     slope = 0.5 if op.popcount else 1.0
     pulled: Reals = slope * (gradient @ dense(op))
+    return pulled
+
+
+@pull_back.register
+def _(op: Add, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
+    pulled: Reals = gradient * op.multipliers[0]
     return pulled
 
 

@@ -12,7 +12,7 @@ from flow.engine import largest_sum
 from flow.engine.kernels import dense
 from flow.errors import InputError
 from flow.ir import Array, Edge, Graph, IntType
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +51,13 @@ def _(op: Threshold, box: Box, edge: Edge) -> Box:
     # monotone whatever the thresholds are, sorted or struck by a fault.
     at_lo, at_hi = op.evaluate(box.lo), op.evaluate(box.hi)
     return Box(np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi))
+
+
+@propagate_box.register
+def _(op: Add, box: Box, edge: Edge) -> Box:
+    factor = one_multiplier(op, edge)
+    at_lo, at_hi = factor * box.lo + op.offset, factor * box.hi + op.offset
+    return wrap_box(op.accumulator, np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi))
 
 
 @propagate_box.register
@@ -135,6 +142,18 @@ def product_bound(op: MatVec, edge: Edge) -> int:
             "below 2**61: narrow the weights or the inputs"
         )
     return bound
+
+
+def one_multiplier(op: Add, edge: Edge) -> Array:
+    """The multipliers of an Add of one input; refused where more are, or int64 might overflow."""
+    if len(op.multipliers) > 1:
+        raise InputError(f"no box bound for an Add of {len(op.multipliers)} inputs; use a campaign")
+    largest = max(abs(edge.type.code_lo), abs(edge.type.code_hi))
+    bound = int(abs(op.multipliers).max()) * largest + int(abs(op.offset).max())
+    if bound >= 1 << 62:
+        raise InputError(f"can reach {bound}; box bounds are exact below 2**62: use fewer bits")
+    factor: Array = op.multipliers[0]
+    return factor
 
 
 def wrap_box(kind: IntType, low: Array, high: Array) -> Box:

@@ -23,7 +23,7 @@ from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Array, Graph
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 
 Progress = Callable[[int, int], None]
 
@@ -187,19 +187,19 @@ def _channels(
                 for name, values in struck.items():
                     places.append(by_node[nodes[k].name][name].positions(unit))
                     found.append(_through(view.engine.graph, k + 1, consumer, unit, values))
-            yield places, (consumer, unit), np.concatenate(found)
+            if found:
+                yield places, (consumer, unit), np.concatenate(found)
 
 
 def _through(graph: Graph, first: int, consumer: int, unit: int, values: Array) -> Array:
     for node in graph.nodes[first:consumer]:
-        assert isinstance(node.op, Threshold)
         values = channel(node.op, unit).evaluate(values[..., None])[..., 0]
     return values
 
 
 def _segments(graph: Graph) -> list[tuple[int, int]]:
     """(first, consumer): nodes from ``first`` on act channel by channel; ``consumer`` mixes."""
-    mixing = [k for k, node in enumerate(graph.nodes) if not isinstance(node.op, Threshold)]
+    mixing = [k for k, node in enumerate(graph.nodes) if not isinstance(node.op, Threshold | Add)]
     starts = [0, *(k for k in mixing if k > 0)]
     return list(pairwise(starts))
 
@@ -219,14 +219,14 @@ def check_chain(graph: Graph, x: Array, y: Array) -> None:
     """Raise ``InputError`` unless flips can be followed along ``graph`` and ``y`` labels ``x``."""
     source = graph.input
     for node in graph.nodes:
-        known = isinstance(node.op, MatVec | Threshold | ArgMax)
+        known = isinstance(node.op, MatVec | Threshold | Add | ArgMax)
         grouped = isinstance(node.op, MatVec) and node.op.groups != 1
         ends = isinstance(node.op, ArgMax) == (node is graph.nodes[-1])
         flat = len(graph.edge(source).shape) == 1
         if not (known and ends and flat) or grouped or node.inputs != (source,):
             raise InputError(
                 f"node {node.name!r}: single flips are followed along a chain of one-dimensional "
-                "MatVec and Threshold layers that ends in ArgMax; use a campaign for this graph"
+                "MatVec, Threshold and Add that ends in ArgMax; use a campaign for this graph"
             )
         source = node.output
     classes = graph.edge(graph.logits).shape[0]

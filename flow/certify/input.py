@@ -27,8 +27,8 @@ from flow.engine import BatchedEngine
 from flow.engine.kernels import dense
 from flow.errors import InputError
 from flow.graphfile import digest
-from flow.ir import Array, Graph
-from flow.ops import ArgMax, MatVec
+from flow.ir import Array, Edge, Graph, Node
+from flow.ops import Add, ArgMax, MatVec
 
 Progress = Callable[[int, int], None]
 METHOD = "box"
@@ -103,28 +103,68 @@ def certify_input(
 def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     """Whether every input in each image's box certainly has the class ``y``.
 
-    The last product is fused with the comparison it feeds: rival j loses to label c everywhere iff
-    ``(w_c - w_j) @ v`` stays above 0 (j < c, which would win a tie) or at least 0 (j > c). Where a
-    logit could wrap, the wrapped logit boxes are compared instead.
+    The last product, scaled where an Add scales it, is fused with the comparison it feeds: rival j
+    loses to label c everywhere iff ``(w_c - w_j) @ v``, and the difference of their offsets, stays
+    above 0 (j < c, which would win a tie) or at least 0 (j > c). Where a logit could wrap, the
+    wrapped logit boxes are compared instead.
     """
     boxes = propagate(graph, box)
     proved = _apart(boxes[graph.logits], y)
-    last = graph.nodes[-2].op if len(graph.nodes) > 1 else None
-    if not isinstance(last, MatVec):
+    end = _last_product(graph)
+    if end is None:
         return proved
-    source = graph.nodes[-2].inputs[0]
+    last, op, scale, offset = end
+    source, classes = last.inputs[0], np.arange(len(scale))
     edge = graph.edge(source)
-    low, high = exact_sums(last, boxes[source], edge)
-    fits = (low >= last.accumulator.code_lo) & (high <= last.accumulator.code_hi)
-    weights, bound = dense(last), 2 * product_bound(last, edge)
+    fits = _never_wraps(op, boxes[source], edge)
+    weights = scale[:, None] * dense(op)
+    if isinstance(graph.nodes[-2].op, Add):
+        fits &= _stays(graph.nodes[-2].op, boxes[last.output])
+    if op.popcount:  # twice the logit is a product again
+        offset = 2 * offset + scale * op.weights.shape[1]
+    bound = 2 * (int(abs(scale).max()) * product_bound(op, edge) + int(abs(offset).max()))
+    if bound >= 1 << 62:
+        return proved
     for label in np.unique(y):
-        images = np.flatnonzero((y == label) & fits.all(axis=1) & ~proved)
-        rivals = np.delete(np.arange(len(weights)), label)
+        images = np.flatnonzero((y == label) & fits & ~proved)
+        rivals = np.delete(classes, label)
         least, _ = interval_product(
             weights[label] - weights[rivals], boxes[source][images], bound=bound
         )
-        proved[images] = (least >= (rivals < label)).all(axis=1)
+        lead = least + (offset[label] - offset[rivals])
+        proved[images] = (lead >= (rivals < label)).all(axis=1)
     return proved
+
+
+def _last_product(graph: Graph) -> tuple[Node, MatVec, Array, Array] | None:
+    """The MatVec in front of ArgMax, and scale and offset of each class between the two."""
+    at, scale, offset = -2, np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    if len(graph.nodes) > 2 and isinstance(add := graph.nodes[-2].op, Add):
+        at, scale, offset = -3, add.multipliers[0], add.offset
+    last = graph.nodes[at] if len(graph.nodes) >= -at else None
+    if last is None or not isinstance(last.op, MatVec):
+        return None
+    shape = (last.op.weights.shape[0],)
+    return last, last.op, np.broadcast_to(scale, shape), np.broadcast_to(offset, shape)
+
+
+def _never_wraps(op: MatVec, box: Box, edge: Edge) -> NDArray[np.bool_]:
+    low, high = exact_sums(op, box, edge)
+    least, largest = low.min(axis=1), high.max(axis=1)
+    fits: NDArray[np.bool_] = (least >= op.accumulator.code_lo) & (
+        largest <= op.accumulator.code_hi
+    )
+    return fits
+
+
+def _stays(op: Add, box: Box) -> NDArray[np.bool_]:
+    """Whether no sum of an Add of one input wraps; ``propagate`` has seen that int64 holds it."""
+    ends = np.hstack([op.multipliers[0] * end + op.offset for end in (box.lo, box.hi)])
+    least, largest = ends.min(axis=1), ends.max(axis=1)
+    fits: NDArray[np.bool_] = (least >= op.accumulator.code_lo) & (
+        largest <= op.accumulator.code_hi
+    )
+    return fits
 
 
 def check_labels(graph: Graph, x: Array, y: Array) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flow.errors import InputError
 from flow.ir import Graph, IntType
-from flow.ops import Compare, Decode, MatVec, Threshold
+from flow.ops import Add, Compare, Decode, MatVec, Threshold
 
 Interval = tuple[int, int]
 
@@ -21,20 +21,32 @@ def label_holds(graph: Graph, image: list[int], label: int, radius: int) -> bool
     kind = graph.input_edge.type
     intervals = [_near(kind, value, radius) for value in image]
     source = graph.input
-    before: list[Interval] = intervals
+    seen = [intervals]
     for node in graph.nodes[:-1]:
         if node.inputs != (source,) or len(graph.edge(source).shape) != 1:
             raise InputError(f"node {node.name!r}: the checker knows chains of vectors only")
         try:
-            before, intervals = intervals, bounds(node.op, intervals)
+            intervals = bounds(node.op, intervals)
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
+        seen.append(intervals)
         source = node.output
     rivals = [j for j in range(len(intervals)) if j != label]
     if all(intervals[label][0] - intervals[j][1] >= (1 if j < label else 0) for j in rivals):
         return True
-    last = graph.nodes[-2].op if len(graph.nodes) > 1 else None
-    return isinstance(last, MatVec) and _difference_holds(last, before, label)
+    ops = [node.op for node in graph.nodes[:-1]]
+    lines = [(1, 0)] * len(intervals)
+    if ops and isinstance(scaling := ops[-1], Add):
+        lines = _lines(scaling, len(intervals))
+        if any(
+            not scaling.accumulator.code_lo <= scale * end + offset <= scaling.accumulator.code_hi
+            for (scale, offset), ends in zip(lines, seen[-2], strict=True)
+            for end in ends
+        ):
+            return False
+        ops.pop()
+    last = ops[-1] if ops else None
+    return isinstance(last, MatVec) and _difference_holds(last, seen[len(ops) - 1], label, lines)
 
 
 @singledispatch
@@ -51,6 +63,23 @@ def _(op: MatVec, inputs: list[Interval]) -> list[Interval]:
 @bounds.register
 def _(op: Threshold, inputs: list[Interval]) -> list[Interval]:
     return [_levels(op, channel, *interval) for channel, interval in enumerate(inputs)]
+
+
+@bounds.register
+def _(op: Add, inputs: list[Interval]) -> list[Interval]:
+    found = []
+    for (scale, offset), ends in zip(_lines(op, len(inputs)), inputs, strict=True):
+        first, last = (scale * end + offset for end in ends)
+        found.append(_register(op.accumulator, min(first, last), max(first, last)))
+    return found
+
+
+def _lines(op: Add, channels: int) -> list[tuple[int, int]]:
+    """Multiplier and offset of every channel of an Add of one input."""
+    if len(op.multipliers) != 1:
+        raise InputError("the checker knows an Add of one input only")
+    scales, offsets = op.multipliers[0].tolist(), op.offset.tolist()
+    return [(scales[c % len(scales)], offsets[c % len(offsets)]) for c in range(channels)]
 
 
 def _near(kind: IntType, value: int, radius: int) -> Interval:
@@ -115,20 +144,27 @@ def _searched(thresholds: list[int], value: int) -> int:
     return found
 
 
-def _difference_holds(op: MatVec, inputs: list[Interval], label: int) -> bool:
-    """The last product and the comparison together; only where no logit can wrap."""
+def _difference_holds(
+    op: MatVec, inputs: list[Interval], label: int, lines: list[tuple[int, int]]
+) -> bool:
+    """The last product, its ``lines`` and the comparison together; only where no logit can wrap."""
     rows = _rows(op)
     kind = op.accumulator
     for row in rows:
         low, high = _sum(op, row, inputs)
         if low < kind.code_lo or high > kind.code_hi:
             return False
+    (scale, offset), columns = lines[label], len(rows[label])
     for rival, row in enumerate(rows):
         if rival == label:
             continue
-        lead = 0
+        factor, constant = lines[rival]
+        lead = offset - constant
+        if op.popcount:  # of counts: twice the lead is scale * (product + columns) and the rest
+            lead = 2 * lead + (scale - factor) * columns
         for own, other, (low, high) in zip(rows[label], row, inputs, strict=True):
-            lead += min((own - other) * low, (own - other) * high)
+            weight = scale * own - factor * other
+            lead += min(weight * low, weight * high)
         if lead < (1 if rival < label else 0):
             return False
     return True

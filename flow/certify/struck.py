@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flow.ir import Array, IntType
-from flow.ops import ArgMax, Decode, MatVec, Threshold
+from flow.ops import Add, ArgMax, Decode, MatVec, Threshold
 
 
 @singledispatch
@@ -55,8 +55,9 @@ def _(op: Threshold, x: Array, *, unit: int) -> Mapping[str, Array]:
     return struck
 
 
-@struck_outputs.register
-def _(op: ArgMax, x: Array, *, unit: int) -> Mapping[str, Array]:
+@struck_outputs.register(Add)
+@struck_outputs.register(ArgMax)
+def _(op: Add | ArgMax, x: Array, *, unit: int) -> Mapping[str, Array]:
     return {}
 
 
@@ -67,10 +68,27 @@ def register(op: MatVec, total: Array) -> Array:
     return op.accumulator.wrap(total)
 
 
-def channel(op: Threshold, unit: int) -> Threshold:
-    """``op`` on channel ``unit`` alone."""
+@singledispatch
+def channel(op: Any, unit: int) -> Any:
+    """``op`` on channel ``unit`` alone, for an op that treats each channel by itself."""
+    raise TypeError(f"{type(op).__name__} mixes channels; see {__name__}")
+
+
+@channel.register
+def _(op: Threshold, unit: int) -> Threshold:
     only = slice(unit, unit + 1)
     return replace(op, thresholds=op.thresholds[only], sign=op.sign[only])
+
+
+@channel.register
+def _(op: Add, unit: int) -> Add:
+    only = slice(unit, unit + 1)
+    multipliers, offset = op.multipliers, op.offset
+    return replace(
+        op,
+        multipliers=multipliers[:, only] if multipliers.shape[1] > 1 else multipliers,
+        offset=offset[only] if offset.size > 1 else offset,
+    )
 
 
 def _flipped(values: Array, kind: IntType) -> Array:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from flow.atomic import write_atomic
 from flow.errors import InputError
 from flow.ir import Graph, IntType, Node
-from flow.ops import ArgMax, Compare, MatVec, Threshold
+from flow.ops import Add, ArgMax, Compare, MatVec, Threshold
 from flow.passes.accumulators import never_wraps
 
 DOMAIN = "finn.custom_op.general"  # where finn-base looks for MultiThreshold
@@ -21,7 +21,8 @@ Floats = NDArray[np.float32]
 
 
 def export_finn(graph: Graph, path: Path) -> None:
-    """Write a chain of MatVec and Threshold as MatMul and MultiThreshold, up to the logits.
+    """Write a chain of MatVec and Threshold as MatMul and MultiThreshold, up to the logits; an Add
+    that scales them is a Mul and an Add.
 
     Every threshold's tensor keeps the name of its edge and holds its integers. A product keeps the
     name too: in popcount form it is the product of -1 and +1 that is counted
@@ -49,6 +50,11 @@ def export_finn(graph: Graph, path: Path) -> None:
             table = _exact_floats(node, _thresholds(graph, node, op))
             constants.append(numpy_helper.from_array(table, f"{node.name}_thresholds"))
             nodes.append(_multi_threshold(node, op))
+        elif isinstance(op, Add) and len(node.inputs) == 1:
+            scale, offset = _scaling(graph, node, op)
+            constants.append(numpy_helper.from_array(scale, f"{node.name}_multipliers"))
+            constants.append(numpy_helper.from_array(offset, f"{node.name}_offset"))
+            nodes.extend(_multiply_and_add(node))
         elif not isinstance(op, ArgMax):
             raise InputError(
                 f"node {node.name!r}: {type(op).__name__} has no form in the FINN dialect; "
@@ -66,6 +72,10 @@ def _model(
         if name == graph.logits or name != graph.output
     }
     source, result = shapes.pop(graph.input), shapes.pop(graph.logits)
+    for node in graph.nodes:
+        if isinstance(node.op, Add):
+            made, shape = _product(node), [1, *graph.edge(node.output).shape]
+            shapes[made] = helper.make_tensor_value_info(made, TensorProto.FLOAT, shape)
     inner = [  # finn-base wants the shape of constants too
         *shapes.values(),
         *(helper.make_tensor_value_info(c.name, c.data_type, list(c.dims)) for c in constants),
@@ -89,6 +99,39 @@ def _multi_threshold(node: Node, op: Threshold) -> onnx.NodeProto:
         out_scale=scale,
         out_bias=bias,
     )
+
+
+def _product(node: Node) -> str:
+    return f"{node.output}_product"
+
+
+def _multiply_and_add(node: Node) -> list[onnx.NodeProto]:
+    product = _product(node)
+    return [
+        helper.make_node(
+            "Mul", [node.inputs[0], f"{node.name}_multipliers"], [product], name=f"{node.name}_mul"
+        ),
+        helper.make_node("Add", [product, f"{node.name}_offset"], [node.output], name=node.name),
+    ]
+
+
+def _scaling(graph: Graph, node: Node, op: Add) -> tuple[Floats, Floats]:
+    """Multipliers and offset on what the file has in front: the product itself, not its count."""
+    producer = next((n.op for n in graph.nodes if n.output == node.inputs[0]), None)
+    counts = isinstance(producer, MatVec) and producer.popcount
+    kind = graph.type_of(node.inputs[0])
+    largest = int(abs(op.multipliers).max()) * max(abs(kind.code_lo), abs(kind.code_hi))
+    largest += int(abs(op.offset).max())
+    if (2 if counts else 1) * largest >= EXACT:  # of a product a count is half, and exact
+        raise InputError(
+            f"node {node.name!r}: logits to {largest} are not exact in float32; "
+            "use one weight scale in the last layer"
+        )
+    scale, offset = op.multipliers / 1, op.offset / 1
+    if isinstance(producer, MatVec) and counts:
+        scale = scale / 2
+        offset = offset + scale[0] * producer.weights.shape[1]
+    return scale.astype(np.float32), offset.astype(np.float32)
 
 
 def _datatype(op: Threshold) -> str:

@@ -14,13 +14,13 @@ import numpy as np
 from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
 from flow.ingest.final import logits_tensor
+from flow.ingest.logits import Logits, read_logits
 from flow.ingest.nodes import RECOGNISERS
 from flow.ingest.nodes.finn import annotated_type
 from flow.ingest.order import input_shape_and_view
 from flow.ingest.reader import Source, SourceNode, read_source
 from flow.ingest.state import Real, State
 from flow.ingest.steps import Affine as AffineStep
-from flow.ingest.steps import at
 from flow.ir import Affine, Array, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
 from flow.passes import Policy, check_trained, run_passes
@@ -33,8 +33,8 @@ _OF_IMAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The integer graph, which tensor of the file its quantized edges and logits stand for, and
-    the quantizers of activations and of weights in order.
+    """The integer graph, which tensor of the file its quantized edges and logits stand for, the
+    quantizers of activations and of weights in order, and what the file's logits are.
 
     The file's input tensor has ``input_shape`` without the batch, and ``input_view`` says which
     element of the graph's input stands where in it. The graph's input is that tensor channels last
@@ -48,6 +48,7 @@ class Lowered:
     weights: tuple[WeightDecision, ...]
     input_shape: tuple[int, ...]
     input_view: Array
+    logits: Logits
 
 
 def lower(
@@ -80,7 +81,7 @@ def lower(
     view = np.arange(prod(source.input_shape)).reshape(source.input_shape)  # until it is stated
     state.tensors[source.input] = Real(source.input, (), view)
     _declare_input(state, input_type, input_scale)
-    final, nodes = logits_tensor(source)
+    final, nodes, dropped = logits_tensor(source)
     if unknown := next((node for node in nodes if node.op not in RECOGNISERS), None):
         raise _unknown(unknown)  # before minutes go into what stands in front of it
     for node in nodes:
@@ -90,7 +91,7 @@ def lower(
             raise
         except ValueError as error:  # an op or a type that cannot be, or not that large
             raise node.refuse(str(error)) from None
-    return _finish(state, final)
+    return _finish(state, final, dropped)
 
 
 def _unknown(node: SourceNode) -> InputError:
@@ -155,16 +156,15 @@ def _scale(text: str | Fraction | None) -> Fraction:
     return scale
 
 
-def _finish(state: State, final: str) -> Lowered:
-    affine, real = _logits(state, final)
-    classes = state.edges[real.edge].elements
-    state.origin[real.edge] = final
-    state.nodes.append(Node("argmax", ArgMax(), (real.edge,), "class"))
+def _finish(state: State, final: str, dropped: tuple[SourceNode, ...]) -> Lowered:
+    logits = read_logits(state, final, dropped)
+    state.nodes.append(Node("argmax", ArgMax(), (logits.compared,), "class"))
     name = _plain(state.source.properties.get("bitproof.recipe", state.source.path.stem))
+    same = logits.exact and logits.compared == logits.edge
     graph = replace(
         state.graph(name, "class"),
-        input_affine=_stated(state.input_affine, 0),
-        logit_affine=tuple(_stated(affine, c) for c in range(classes)),
+        input_affine=_stated(state.input_affine),
+        logit_affine=logits.affine if same else None,
     )
     view = state.input_view
     if view is None:
@@ -180,41 +180,12 @@ def _finish(state: State, final: str) -> Lowered:
         tuple(state.weights),
         state.source.input_shape,
         view,
+        logits,
     )
 
 
-def _logits(state: State, final: str) -> tuple[AffineStep, Real]:
-    """The affine meaning of the last integers, one positive scale and one bias for all classes."""
-    real = state.tensors.get(final)
-    last = next((node for node in state.source.nodes if final in node.outputs), None)
-    if last is None or not isinstance(real, Real) or not state.nodes:
-        raise InputError(f"{state.source.path}: output {final!r} is no result of a layer")
-    edge = state.edges[real.edge]
-    if real.view.ndim != 1:
-        raise last.refuse(f"logits of shape {real.view.shape}; end in one logit per class")
-    if (np.diff(real.view) != 1).any():
-        raise last.refuse("the logits are a flattened image; end in a dense layer or a global pool")
-    if edge.elements == 1:  # whose largest is always itself: every claim about it would hold
-        raise last.refuse("one logit, so nothing to choose from; end in a logit per class")
-    affine = real.affine
-    if affine is None:
-        raise last.refuse("the logits end in an activation or BatchNormalization; end in a layer")
-    scales = {at(affine.scale, c) for c in range(edge.elements)}
-    offsets = {at(affine.offset, c) for c in range(edge.elements)}
-    if len(scales) > 1 or len(offsets) > 1:
-        raise last.refuse(
-            "the logits have different scales or biases per class; "
-            "use one weight scale and no bias in the last layer"
-        )
-    if min(scales) <= 0:
-        raise last.refuse("the logits have a scale of 0 or below; use a positive one")
-    return affine, real
-
-
-def _stated(affine: AffineStep | None, channel: int) -> Affine:
-    if affine is None:
-        return Affine(Fraction(1))
-    return Affine(at(affine.scale, channel), at(affine.offset, channel))
+def _stated(affine: AffineStep | None) -> Affine:
+    return Affine(Fraction(1)) if affine is None else Affine(affine.scale[0], affine.offset[0])
 
 
 def _plain(name: str) -> str:

@@ -37,7 +37,7 @@ class Surd:
         """The square root of a rational of at least 0, exact where it is rational."""
         if radicand < 0:
             raise ValueError(f"the square root of {radicand} is not real")
-        rational = _rational_root(radicand)
+        rational = rational_root(radicand)
         return cls(((radicand, Fraction(1)),)) if rational is None else cls.of(rational)
 
     def __add__(self, other: Surd) -> Surd:
@@ -113,7 +113,7 @@ def _tidy(terms: Iterable[tuple[Fraction, Fraction]]) -> tuple[tuple[Fraction, F
     total: dict[Fraction, Fraction] = {}
     for radicand, coefficient in terms:
         for known in total:
-            ratio = Fraction(1) if known == radicand else _rational_root(radicand / known)
+            ratio = Fraction(1) if known == radicand else rational_root(radicand / known)
             if ratio is not None:
                 total[known] += coefficient * ratio
                 break
@@ -122,7 +122,8 @@ def _tidy(terms: Iterable[tuple[Fraction, Fraction]]) -> tuple[tuple[Fraction, F
     return tuple(sorted((r, c) for r, c in total.items() if c))
 
 
-def _rational_root(value: Fraction) -> Fraction | None:
+def rational_root(value: Fraction) -> Fraction | None:
+    """The square root where it is rational."""
     top, bottom = isqrt(value.numerator), isqrt(value.denominator)
     whole = top * top == value.numerator and bottom * bottom == value.denominator
     return Fraction(top, bottom) if whole else None

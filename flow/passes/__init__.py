@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from flow.ir import Graph
 from flow.ir.verify import verify
 from flow.passes.accumulators import Policy
+from flow.passes.common_scale import common_scale
 from flow.passes.merge_adds import merge_adds
 from flow.passes.merge_identical import merge_identical
 from flow.passes.merge_layout import merge_layout
@@ -18,7 +19,7 @@ from flow.passes.trained import check_trained, is_trained
 from flow.passes.trim_levels import trim_levels
 
 Pass = Callable[[Graph], Graph]
-LOWERING: tuple[Pass, ...] = (popcount_form, narrow_thresholds)
+LOWERING: tuple[Pass, ...] = (popcount_form, narrow_thresholds, common_scale)
 OPTIMISE: dict[str, Pass] = {
     "merge-layout": merge_layout,
     "merge-adds": merge_adds,
@@ -49,6 +50,7 @@ __all__ = [
     "OPTIMISE",
     "Policy",
     "check_trained",
+    "common_scale",
     "is_trained",
     "merge_adds",
     "merge_identical",

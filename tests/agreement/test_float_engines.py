@@ -158,11 +158,9 @@ def test_a_weight_that_float32_rounds_onto_a_tie_is_excused_and_replaced(tmp_pat
 def test_logits_must_be_integers_within_the_error_of_float32(tmp_path):
     path = save(dense(7, SIZES, bits=4), tmp_path)
     lowered = lower(path)
-    scale = lowered.graph.logit_affine[0].scale
-    off = replace(
-        lowered,
-        graph=replace(lowered.graph, logit_affine=(Affine(scale, scale / 100),) * SIZES[-1]),
-    )
+    scale = lowered.logits.affine[0].scale
+    affine = (Affine(scale, scale / 100),) * SIZES[-1]
+    off = replace(lowered, logits=replace(lowered.logits, affine=affine))
     found = agree_qonnx(path, off, images(lowered, 20))
     assert found.logit_mismatches == 20 * SIZES[-1]
 

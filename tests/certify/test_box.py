@@ -1,5 +1,6 @@
 """Boxes against brute force over every integer input, with zero tolerance."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,11 +10,12 @@ from hypothesis import strategies as st
 
 from flow.certify import Box, Verdict, certify_input, input_box, propagate, propagate_box
 from flow.certify.box import product_bound, wrap_box
+from flow.certify.input import prove_labels
 from flow.certify.witness import find_witnesses
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Edge, Graph, IntType, Node
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 from tests.engine.chains import BIPOLAR, chains, random_chain, random_inputs, random_labels
 
 
@@ -110,6 +112,30 @@ def two_logits(weights, columns=1, bits=8):
     op = MatVec(weights, IntType(4, True), IntType(bits, True))
     nodes = (Node("fc0", op, ("x",), "logits"), Node("argmax", ArgMax(), ("logits",), "class"))
     return Graph("two", "x", Edge((columns,), IntType(3)), nodes, "class")
+
+
+def scaled_logits(scale, bits=62):
+    graph = two_logits([[1], [1]])
+    add = Add([[scale, 1]], [0, 5], IntType(bits, True))
+    scaling = Node("logits0", add, ("logits",), "scaled")
+    last = Node("argmax", ArgMax(), ("scaled",), "class")
+    return replace(graph, nodes=(graph.nodes[0], scaling, last))
+
+
+def test_scales_that_int64_cannot_bound_are_refused_by_name():
+    image = np.array([[3]])
+    propagate(scaled_logits(2**54 - 1), input_box(scaled_logits(1), image, radius=1))
+    with pytest.raises(InputError, match=r"^node 'logits0': can reach 4611686018427387909; box"):
+        propagate(scaled_logits(2**55), input_box(scaled_logits(1), image, radius=1))
+
+
+def test_products_too_wide_to_fuse_are_bounded_apart():
+    graph = scaled_logits(2**53)  # times weights of 8, inputs of 7, twice: beyond int64
+    image, label = np.array([[3]]), np.array([0])
+    assert prove_labels(graph, input_box(graph, image, radius=1), label).tolist() == [True]
+    image, label = np.array([[0]]), np.array([1])
+    assert prove_labels(graph, input_box(graph, image, radius=0), label).tolist() == [True]
+    assert prove_labels(graph, input_box(graph, image, radius=1), label).tolist() == [False]
 
 
 def verdict(graph, image, label, radius):

@@ -1,4 +1,5 @@
-"""Small random chains: wrapping accumulators, clamped codes, unsorted thresholds, both signs."""
+"""Small random chains: wrapping accumulators, clamped codes, unsorted thresholds, scaled sums, both
+signs."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from flow.ir import Edge, Graph, IntType, Node
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 
 BIPOLAR = IntType.bipolar1()
 
@@ -53,9 +54,19 @@ def random_threshold(rng, channels, accumulator, *, ordered=False):
     return Threshold(thresholds, kind, sign, base, output, form, signs_stored=signed)
 
 
+def random_add(rng, channels, source):
+    """A scale and an offset of each channel, or of all, that may wrap."""
+    own = [channels if rng.random() < 0.8 else 1 for _ in range(2)]
+    multipliers, offset = rng.integers(-3, 4, (1, own[0])), rng.integers(-6, 7, own[1])
+    reach = 3 * max(abs(source.code_lo), source.code_hi) + 6
+    bits = IntType.holding(-reach, reach).bits - int(rng.integers(0, 3))
+    return Add(multipliers, offset, IntType(max(2, bits), True))
+
+
 def random_chain(seed, *, classify=True):
     """A legal chain of at most three products, with inputs small enough to enumerate."""
     rng = np.random.default_rng(seed)
+    (scaling,) = rng.spawn(1)
     inputs = [IntType(2), IntType(3, declared=(0, 5)), IntType(2, True), BIPOLAR]
     edge = Edge((int(rng.integers(2, 5)),), inputs[rng.integers(4)])
     first, nodes, name = edge, [], "x"
@@ -71,6 +82,8 @@ def random_chain(seed, *, classify=True):
     layers = int(rng.integers(1, 4))
     for layer in range(layers):
         append(random_matvec(rng, int(rng.integers(2, 5)), edge), "fc")
+        if classify and scaling.random() < 0.4:
+            append(random_add(scaling, edge.shape[0], edge.type), "add")
         if rng.random() < (0.15 if layer == layers - 1 else 0.9):
             append(random_threshold(rng, edge.shape[0], edge.type), "act")
     if classify:

@@ -174,18 +174,9 @@ def ends(*nodes):
 
 
 ENDS = {
-    "unequal biases": (
-        ("Add", [np.float32([0, 0, 1, 0])], {}),
-        "node 'end' (Add): the logits have different scales or biases per class; "
-        "use one weight scale and no bias in the last layer",
-    ),
-    "a falling scale": (
-        ("Mul", [np.float32(-1)], {}),
-        "node 'end' (Mul): the logits have a scale of 0 or below; use a positive one",
-    ),
     "an activation": (
         ("Relu", [], {}),
-        "node 'end' (Relu): the logits end in an activation or BatchNormalization; end in a layer",
+        "node 'end' (Relu): the logits end in an activation; end in a layer",
     ),
     "argmax of the batch": (
         ("ArgMax", [], {}),

@@ -116,6 +116,30 @@ def attack(graph, folder):
     bfa(graph, x, y, budget=1, seed=0, evaluate_on=(test, graph.evaluate(test)))
 
 
+def rescaling():
+    """An Add of one input, mid-chain and in front of ArgMax: what stages may take of it."""
+    first, last = Add([[2, -1, 3]], [1, 0, -2], WIDE), Add([[3, 1, 2]], [0, 5, 5], IntType(8, True))
+    nodes = (
+        Node("fc0", ones(3, 4), ("x",), "a"),
+        Node("subject", first, ("a",), "b"),
+        Node("act0", Threshold([[1, 2, 3]] * 3, IntType(7, True), [1] * 3, 0, U2), ("b",), "c"),
+        Node("fc1", ones(3, 3), ("c",), "d"),
+        Node("logits0", last, ("d",), "e"),
+        Node("argmax", ArgMax(), ("e",), "class"),
+    )
+    return Graph("net", "x", VECTOR, nodes, "class")
+
+
+@pytest.mark.parametrize("stage", ["export", "box bounds", "checker", "flips", "attack"])
+def test_an_add_of_one_input_is_taken(tmp_path, stage):
+    STAGES[stage][0](rescaling(), tmp_path)
+
+
+def test_an_add_of_one_input_has_no_hardware_yet(tmp_path):
+    with pytest.raises(InputError, match=r"^node 'subject': no hardware unit computes Add"):
+        build(rescaling(), tmp_path)
+
+
 STAGES = {
     "export": (finn, {"MatVec", "Threshold", "ArgMax"}),
     "build": (build, {"MatVec", "Threshold", "ArgMax", "Reshape", "Transpose"}),

@@ -130,12 +130,18 @@ def test_scales_that_int64_cannot_bound_are_refused_by_name():
 
 
 def test_products_too_wide_to_fuse_are_bounded_apart():
-    graph = scaled_logits(2**53)  # times weights of 8, inputs of 7, twice: beyond int64
-    image, label = np.array([[3]]), np.array([0])
-    assert prove_labels(graph, input_box(graph, image, radius=1), label).tolist() == [True]
-    image, label = np.array([[0]]), np.array([1])
-    assert prove_labels(graph, input_box(graph, image, radius=0), label).tolist() == [True]
-    assert prove_labels(graph, input_box(graph, image, radius=1), label).tolist() == [False]
+    """Twice a lead of counts times 2**60 wraps int64 around to a proof of the wrong class."""
+    op = MatVec(np.ones((2, 3), int), BIPOLAR, IntType(2), popcount=True)
+    add = Add([[-(2**60), 2**60]], [0], IntType(63, True))
+    nodes = (
+        Node("fc0", op, ("x",), "counts"),
+        Node("logits0", add, ("counts",), "y"),
+        Node("argmax", ArgMax(), ("y",), "class"),
+    )
+    graph = Graph("wide", "x", Edge((3,), BIPOLAR), nodes, "class")
+    box = input_box(graph, np.ones((1, 3), int), radius=0)
+    assert prove_labels(graph, box, np.array([1])).tolist() == [True]
+    assert prove_labels(graph, box, np.array([0])).tolist() == [False]
 
 
 def verdict(graph, image, label, radius):

@@ -15,7 +15,7 @@ from rich.table import Table
 from flow.atomic import write_json
 
 STDERR = Console(stderr=True, highlight=False)
-STDOUT = Console(highlight=False)
+STDOUT = Console(highlight=False, markup=False)
 SHOWN = 8  # entries of a list that are printed
 
 

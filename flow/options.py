@@ -40,9 +40,14 @@ class Method(StrEnum):
     RANDOM = "random"
 
 
+Network = Annotated[Path, typer.Argument(help="A quantized network: .onnx (QONNX, FINN) or .h5.")]
+Lowered = Annotated[Path, typer.Argument(help="A graph, made by `bitproof lower`.")]
+Built = Annotated[Path, typer.Argument(help="A folder, made by `bitproof build`.")]
+TrainRecipe = Annotated[Path, typer.Argument(help="What to train: a file of models/recipes.")]
+CampaignRecipe = Annotated[Path, typer.Argument(help="What to try: a TOML file, docs/campaign.md.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the result here.")]
-To = Annotated[Path, typer.Option("-o", "--output", help="What to write.")]
+To = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]
 Data = Annotated[
     str, typer.Option(help="digits, mnist, fashion-mnist, cifar10, or a file.npz with x and y.")
 ]

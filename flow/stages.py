@@ -7,7 +7,7 @@ environment.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from flow.build import build as build_accelerator
 from flow.build import load_build
 from flow.errors import ClaimError, InputError
+from flow.fitting import fit
 from flow.graphfile import digest, load_graph, save_graph
 from flow.ir import Array, Graph
 from flow.ir.text import stored_bits
@@ -63,16 +64,24 @@ def lower(
     input_type: str | None = None,
     input_scale: str | None = None,
 ) -> Record:
-    """Lower a QONNX file to the integer graph at ``output``."""
+    """Lower a network to the integer graph at ``output``.
+
+    ``nodes`` and ``changes`` of the record say what became of each node of the file, and what the
+    passes changed.
+    """
+    from flow.ingest import RefusedError
     from flow.ingest import lower as lower_file
 
-    lowered = lower_file(
-        model,
-        accumulator=accumulator,
-        decode=decode,
-        input_type=input_type,
-        input_scale=input_scale,
-    )
+    try:
+        lowered = lower_file(
+            model,
+            accumulator=accumulator,
+            decode=decode,
+            input_type=input_type,
+            input_scale=input_scale,
+        )
+    except RefusedError as refused:
+        raise RefusedError(f"{model}: {refused}", refused.explained) from None
     written = save_graph(lowered.graph, output)
     return {
         "graph": lowered.graph.name,
@@ -82,6 +91,8 @@ def lower(
         "decode": decode,
         "input": str(lowered.graph.input_edge),
         "stored_bits": sum(stored_bits(node.op) for node in lowered.graph.nodes),
+        "nodes": [asdict(row) for row in lowered.explained],
+        "changes": [asdict(row) for row in lowered.changes],
     }
 
 
@@ -110,13 +121,17 @@ def optimise(graph_path: Path, output: Path, *, passes: Sequence[str] = ()) -> R
     }
 
 
-def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Record:
+def compare(
+    model: Path, graph_path: Path, data: Images, *, finn: Path, most_excused: float | None = None
+) -> Record:
     """Execute ``model`` with qonnx, and the FINN-dialect export ``finn`` (written here) with
-    finn-base, and compare both with the graph at every quantizer output.
+    finn-base, and compare both with the graph at every quantizer output; at most the share
+    ``most_excused`` of the elements, and always one, may be excused by float32's error
+    (``Agreement`` has the default).
 
     Raises:
         InputError: the graph was not lowered from this model.
-        ClaimError: an element differs that float32 cannot be excused for.
+        ClaimError: an element differs that float32 cannot be excused for, or too many do.
     """
     from flow.agreement import agree_finn, agree_qonnx
     from flow.export import export_finn
@@ -128,7 +143,9 @@ def compare(model: Path, graph_path: Path, data: Images, *, finn: Path) -> Recor
         raise InputError(f"{graph_path}: not lowered from {model}; lower the model again")
     x = fitting(graph, data)
     export_finn(graph, finn)
-    opinions = (agree_qonnx(model, lowered, x), agree_finn(finn, graph, x))
+    opinions = [agree_qonnx(model, lowered, x), agree_finn(finn, graph, x)]
+    if most_excused is not None:
+        opinions = [replace(opinion, most_excused=most_excused) for opinion in opinions]
     for opinion in opinions:
         if not opinion.holds:
             raise ClaimError(f"{model}: {opinion.complaint()}; lower it again, or report a bug")
@@ -149,19 +166,7 @@ def evaluate(graph_path: Path, data: Images) -> Record:
 
 def fitting(graph: Graph, data: Images) -> Array:
     """The images in the graph's input shape; raises ``InputError`` when they are not its input."""
-    edge = graph.input_edge
-    coloured = data.x.ndim == 4 and data.x.shape[-1] > 1  # channels last here, first in most files
-    if coloured and len(edge.shape) == 1:
-        raise InputError(
-            f"data set {data.name!r}: images of {data.x.shape[1:]} for graph {graph.name!r}, whose "
-            f"input {edge} is a vector of no stated order; give an .npz of vectors in its order"
-        )
-    if data.x[0].size != edge.elements or not edge.type.contains(data.x):
-        raise InputError(
-            f"data set {data.name!r}: images of {data.x.shape[1:]}, {data.x.min()}..{data.x.max()},"
-            f" are no input of graph {graph.name!r}, which takes {edge}"
-        )
-    return data.x.reshape(len(data.x), *edge.shape)
+    return fit(graph, data.x, name=data.name)
 
 
 def build(graph_path: Path, directory: Path, *, cycles: int | None = None) -> Record:

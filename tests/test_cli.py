@@ -186,9 +186,77 @@ def test_a_damaged_graph_is_refused(bitproof, graph_file):
     assert "damaged (SHA-256 differs); lower the model again" in one_line_error(err)
 
 
-def test_wrong_usage_is_exit_status_2(bitproof):
-    assert bitproof("eval")[0] == 2
-    assert bitproof("fly")[0] == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fly",), "no such command 'fly'; see `bitproof --help`"),
+        (("eval",), "missing argument 'graph'; see `bitproof eval --help`"),
+        (("build", "g.json"), "missing option '-o' / '--output'; see `bitproof build --help`"),
+        (("eval", "--fly"), "no such option: --fly; see `bitproof eval --help`"),
+        (("eval", "g", "--data", "d", "--limit", "0"), "invalid value for '--limit': "),
+        (("lower", "m", "-o", "g", "--decode", "odd"), "'odd' is not one of 'plain', 'clamp'"),
+        (("campaign", "fly"), "no such command 'fly'; see `bitproof campaign --help`"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_status_2(bitproof, arguments, message):
+    status, out, err = bitproof(*arguments)
+    assert (status, out) == (2, "")
+    assert message in one_line_error(err)
+
+
+def test_nothing_to_do_prints_the_help(bitproof):
+    for group in ((), ("campaign",)):
+        status, out, err = bitproof(*group)
+        assert (status, err) == (0, "")
+        assert " run " in out
+
+
+def test_an_interrupted_run_says_so(bitproof, monkeypatch, graph_file):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flow.stages.evaluate", stopped)
+    status, out, err = bitproof("eval", graph_file, "--data", "digits")
+    assert (status, out) == (130, "")
+    assert one_line_error(err) == "bitproof: error: interrupted"
+
+
+def test_what_became_of_each_node_is_told_on_request(bitproof, tmp_path):
+    onnx.save(zoo(input_type="u8"), str(tmp_path / "zoo.onnx"))
+    plain = ("lower", tmp_path / "zoo.onnx", "-o", tmp_path / "g.json")
+    record = json.loads(bitproof(*plain, "--json")[1])
+    told = json.loads(bitproof(*plain, "--explain", "--json")[1])
+    assert set(told) - set(record) == {"nodes", "changes"}
+    assert told["nodes"][0] == {
+        "name": "Shape_0",
+        "op": "Shape",
+        "became": "constant folded, shape [4]",
+    }
+    out = bitproof(*plain, "--explain")[1]
+    assert "constant folded, shape [4]" in out
+    assert re.search(r"popcount_form\s.*fc0", out)
+
+
+def test_a_refused_file_is_told_of_up_to_the_refusal(bitproof, tmp_path):
+    model = zoo(input_type="u8")
+    model.graph.node[5].op_type = "Mystery"
+    onnx.save(model, str(tmp_path / "zoo.onnx"))
+    arguments = ("lower", tmp_path / "zoo.onnx", "-o", tmp_path / "g.json", "--explain")
+    status, out, err = bitproof(*arguments, "--json")
+    assert status == 2
+    told = json.loads(out)
+    assert len(told["nodes"]) == 6
+    assert f"zoo.onnx: {told['refused'].split(': ', 1)[1]}" in one_line_error(err)
+    assert "refused: this op is" in bitproof(*arguments)[1]
+
+
+def test_the_operators_are_listed(bitproof):
+    rows = json.loads(bitproof("operators", "--json")[1])["operators"]
+    conv = next(row for row in rows if row["ops"] == ["Conv"])
+    assert conv["dialect"] == "ONNX"
+    assert "works on an image; flatten it in front of a dense layer" not in conv["refused"]
+    assert "GlobalAveragePool" in bitproof("operators")[1]
+    assert "| `Conv` | ONNX | " in bitproof("operators", "--markdown")[1]
 
 
 def test_colour_images_are_no_vector_of_unstated_order(bitproof, graph_file, tmp_path):

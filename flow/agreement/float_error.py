@@ -97,7 +97,7 @@ def sum_error(
     graph: Graph, edge: str, values: Mapping[str, Array], place: tuple[int, ...]
 ) -> Fraction:
     """How far off a float32 sum of terms may be, in units of the integers; 0 where none is."""
-    node = next((node for node in graph.nodes if node.output == edge), None)
+    node = graph.producer(edge)
     if node is None:
         return Fraction(0)
     if isinstance(node.op, Reshape):
@@ -149,8 +149,8 @@ def logit_error(
 
 
 def _producer(graph: Graph, edge: str) -> MatVec | None:
-    op = next((node.op for node in graph.nodes if node.output == edge), None)
-    return op if isinstance(op, MatVec) else None
+    node = graph.producer(edge)
+    return node.op if node is not None and isinstance(node.op, MatVec) else None
 
 
 @singledispatch

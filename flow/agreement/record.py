@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import floor
 from typing import Any
 
 MOST_EXCUSED = 1e-6  # share of elements that float32 rounding may decide otherwise
@@ -14,6 +15,7 @@ class Agreement:
 
     ``excused`` elements differ where the exact value lies within float32's own error of a decision
     point and exact arithmetic sides with the graph; anything else that differs is a mismatch.
+    At most the share ``most_excused`` of the elements may be, and always one.
     """
 
     engine: str
@@ -24,12 +26,18 @@ class Agreement:
     mismatches: int
     logit_mismatches: int
     class_mismatches: int
+    most_excused: float = MOST_EXCUSED
+
+    @property
+    def allowed(self) -> int:
+        """How many elements may be excused."""
+        return max(1, floor(self.most_excused * self.elements))
 
     @property
     def holds(self) -> bool:
         """Whether nothing differs but what float32 must be excused for."""
         wrong = self.mismatches + self.logit_mismatches + self.class_mismatches
-        return not wrong and self.excused <= MOST_EXCUSED * self.elements
+        return not wrong and self.excused <= self.allowed
 
     def complaint(self) -> str:
         """What does not hold, in one sentence."""
@@ -37,7 +45,7 @@ class Agreement:
         if not wrong:
             return (
                 f"{self.engine}: {self.excused} of {self.elements} elements lie within float32's "
-                "error of a decision point, more than 1 in a million"
+                f"error of a decision point, more than {self.allowed}; see --most-excused"
             )
         return (
             f"{self.engine} differs from the graph in {self.mismatches} of {self.elements} "
@@ -45,5 +53,5 @@ class Agreement:
         )
 
     def record(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready, with how many elements may be excused."""
+        return asdict(self) | {"allowed": self.allowed}

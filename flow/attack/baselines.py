@@ -8,7 +8,7 @@ import numpy as np
 
 from flow.attack.loss import CrossEntropy, logit_temperature
 from flow.attack.result import AttackResult
-from flow.attack.rounds import Images, Progress, Proposal, draw_batch, play
+from flow.attack.rounds import Images, Progress, Proposal, check_labels, draw_batch, play
 from flow.certify.flips import single_flips
 from flow.certify.stored_bits import StoredBits
 from flow.certify.suffix import Score
@@ -29,8 +29,9 @@ def random_flips(
     """Flip different stored bits drawn uniformly, one by one, until guessing or the budget.
 
     Raises:
-        InputError: the budget exceeds the stored bits.
+        InputError: the budget exceeds the stored bits, or a label is no class of the graph.
     """
+    check_labels(graph, *evaluate_on)
     bits = StoredBits.of(graph)
     if not 0 <= budget <= len(bits):
         raise InputError(f"budget {budget}: the graph stores {len(bits)} bits; give at most these")

@@ -77,6 +77,13 @@ def guess_accuracy(graph: Graph) -> float:
     return 1.1 / int(graph.edge(graph.logits).shape[-1])
 
 
+def check_labels(graph: Graph, x: Array, y: Array) -> None:
+    """Refuse images without labels, and labels that are no class of the graph."""
+    classes = graph.edge(graph.logits).shape[-1]
+    if not len(x) or y.shape != (len(x),) or y.min() < 0 or y.max() >= classes:
+        raise InputError(f"give at least one image, each with a label from 0 to {classes - 1}")
+
+
 def draw_batch(graph: Graph, images: Images, test: Images, *, batch: int, seed: int) -> Images:
     """``batch`` of the attacker's images, drawn by ``seed``.
 
@@ -84,9 +91,7 @@ def draw_batch(graph: Graph, images: Images, test: Images, *, batch: int, seed: 
         InputError: a set does not fit the graph, or the two share an image.
     """
     for x, y in (images, test):
-        classes = graph.edge(graph.logits).shape[-1]
-        if not len(x) or y.shape != (len(x),) or y.min() < 0 or y.max() >= classes:
-            raise InputError(f"give at least one image, each with a label from 0 to {classes - 1}")
+        check_labels(graph, x, y)
     seen = {row.tobytes() for row in np.ascontiguousarray(test[0], dtype=np.int64)}
     for k, row in enumerate(np.ascontiguousarray(images[0], dtype=np.int64)):
         if row.tobytes() in seen:

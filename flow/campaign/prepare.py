@@ -19,6 +19,7 @@ from flow.campaign.sample import sample_faults
 from flow.campaign.shards import ROW_BYTES, Unit, units
 from flow.certify.flips import SingleFlips, single_flips
 from flow.errors import InputError
+from flow.fitting import fit
 from flow.graphfile import digest, load_graph
 from flow.ir import Array, Graph, Kind
 
@@ -111,7 +112,7 @@ def prepare(
     if recipe.images > len(x):
         raise InputError(f"images: {recipe.images} wanted, but {recipe.data!r} has {len(x)}")
     images = np.sort(for_images.choice(len(x), recipe.images, replace=False))
-    x, labels = _fitting(graph, x[images], name=recipe.data), np.asarray(labels[images])
+    x, labels = fit(graph, x[images], name=recipe.data), np.asarray(labels[images])
     if flips is None and recipe.certify:
         flips = single_flips(graph, x, y=labels)
     prediction = None if flips is None else _predict(flips, faults)
@@ -124,16 +125,6 @@ def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
         return load_graph(recipe.graph), None
     build = load_build(recipe.build)
     return build.graph(), build
-
-
-def _fitting(graph: Graph, x: Array, *, name: str) -> Array:
-    edge = graph.input_edge
-    if x[0].size != edge.elements or x.dtype.kind not in "iu" or not edge.type.contains(x):
-        raise InputError(
-            f"data set {name!r}: its images do not fit the input {edge} of graph {graph.name!r}; "
-            "choose the data set the network was trained on"
-        )
-    return x.reshape(len(x), *edge.shape).astype(np.int64)
 
 
 def _predict(flips: SingleFlips, faults: FaultList) -> Prediction:

@@ -116,7 +116,9 @@ def _network(
 
 
 def _maker(graph: Graph, edge: str) -> str:
-    return next(node.name for node in graph.nodes if node.output == edge)
+    node = graph.producer(edge)
+    assert node is not None, "two engines cannot differ on the input"
+    return node.name
 
 
 def _answer(answers: Answers) -> Answer:

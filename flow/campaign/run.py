@@ -34,7 +34,7 @@ REPRODUCER = "reproducer.json"
 
 
 class OtherCampaignError(InputError):
-    """The folder holds a campaign that is not the one to be resumed."""
+    """The folder holds a campaign that is not the one to be resumed, or is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def clear(out: Path) -> None:
         (out / CAMPAIGN).unlink()  # first: without it the rest is no campaign
         for name in (FAULTS, RECORD, REPRODUCER):
             (out / name).unlink(missing_ok=True)
-        for shard in (out / SHARDS).iterdir():
+        for shard in (out / SHARDS).glob("*"):
             shard.unlink()
 
 
@@ -139,11 +139,12 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
     if (out / CAMPAIGN).exists():
         if not resume:
             raise InputError(f"{out}: holds a campaign already; resume it or choose another folder")
-        there = read_description(out)["identity"]
+        there = _identity(out)
         for what, ours in description["identity"].items():
             if there.get(what) != ours:
                 raise OtherCampaignError(
-                    f"{out}: its campaign has another {what}; remove it or choose another folder"
+                    f"{out}: its campaign has another {what}; remove it, choose another folder or "
+                    "resume with --replace"
                 )
         load_faults(out / FAULTS, graph=campaign.graph)
         return
@@ -157,6 +158,15 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
         raise InputError(f"{out / FAULTS}: another fault list than the campaign's; remove it")
     (out / SHARDS).mkdir(exist_ok=True)
     write_json(out / CAMPAIGN, description)
+
+
+def _identity(out: Path) -> Mapping[str, str]:
+    """Of the campaign that ``out`` holds; a damaged one is another than any."""
+    try:
+        identity: Mapping[str, str] = read_description(out)["identity"]
+    except InputError as error:
+        raise OtherCampaignError(f"{error} or resume with --replace") from None
+    return identity
 
 
 def _results(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flow.ingest.reader import Source, SourceNode
 
-_FINAL = ("TopK", "ArgMax", "Softmax", "LogSoftmax")
+FINAL = ("TopK", "ArgMax", "Softmax", "LogSoftmax")
 
 
 def logits_tensor(source: Source) -> tuple[str, tuple[SourceNode, ...], tuple[SourceNode, ...]]:
@@ -15,7 +15,7 @@ def logits_tensor(source: Source) -> tuple[str, tuple[SourceNode, ...], tuple[So
     """
     producers = {name: node for node in source.nodes for name in node.outputs}
     name, dropped = source.output, list[SourceNode]()
-    while (node := producers.get(name)) is not None and node.op in _FINAL:
+    while (node := producers.get(name)) is not None and node.op in FINAL:
         _check(source, node)
         dropped.append(node)
         name = node.inputs[0]

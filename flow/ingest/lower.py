@@ -13,17 +13,18 @@ import numpy as np
 
 from flow.errors import InputError
 from flow.ingest.decision import Decision, WeightDecision
+from flow.ingest.explain import Explained, RefusedError, explain, explain_ops, explain_refusal
 from flow.ingest.final import logits_tensor
 from flow.ingest.logits import Logits, read_logits
 from flow.ingest.nodes import RECOGNISERS
 from flow.ingest.nodes.finn import annotated_type
 from flow.ingest.order import input_shape_and_view
 from flow.ingest.reader import Source, SourceNode, read_source
-from flow.ingest.state import Real, State
+from flow.ingest.state import Reading, Real, State
 from flow.ingest.steps import Affine as AffineStep
 from flow.ir import Affine, Array, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
-from flow.passes import Policy, check_trained, run_passes
+from flow.passes import Change, Policy, check_trained, run_passes
 
 _OF_IMAGES = (
     "Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
@@ -49,6 +50,8 @@ class Lowered:
     input_shape: tuple[int, ...]
     input_view: Array
     logits: Logits
+    explained: tuple[Explained, ...] = ()  # what became of each node of the file
+    changes: tuple[Change, ...] = ()  # what the passes changed in the end
 
 
 def lower(
@@ -75,23 +78,46 @@ def lower(
         policy, reading = Policy(accumulator), Decode(decode)
     except ValueError as error:
         raise InputError(f"{error}; see `bitproof lower --help`") from None
-    source = read_source(path)
-    state = State(source, policy, reading)
-    state.tensors |= dict(source.constants)
-    view = np.arange(prod(source.input_shape)).reshape(source.input_shape)  # until it is stated
-    state.tensors[source.input] = Real(source.input, (), view)
+    state = State(read_source(path), policy, reading)
     _declare_input(state, input_type, input_scale)
-    final, nodes, dropped = logits_tensor(source)
+    return _lower(state)
+
+
+def _lower(state: State) -> Lowered:
+    """Read every node, and tell what became of each."""
+    final, nodes, dropped = logits_tensor(state.source)
     if unknown := next((node for node in nodes if node.op not in RECOGNISERS), None):
-        raise _unknown(unknown)  # before minutes go into what stands in front of it
-    for node in nodes:
-        try:
-            state.tensors[node.outputs[0]] = RECOGNISERS[node.op].read(state, node)
-        except InputError:
-            raise
-        except ValueError as error:  # an op or a type that cannot be, or not that large
-            raise node.refuse(str(error)) from None
-    return _finish(state, final, dropped)
+        told = explain_ops(state, RECOGNISERS)  # before minutes go into what stands in front of it
+        raise RefusedError(str(_unknown(unknown)), told)
+    try:
+        for node in nodes:
+            state.readings.append(_read(state, node))
+        lowered = _finish(state, final, dropped)
+    except InputError as error:
+        raise RefusedError(str(error), explain_refusal(state, nodes, error)) from None
+    told = explain(state, final, lowered.graph)
+    return replace(lowered, explained=told, changes=tuple(state.changes))
+
+
+def _read(state: State, node: SourceNode) -> Reading:
+    """Read one node, and note what the state gained by it."""
+    before = len(state.nodes), len(state.decisions), len(state.weights)
+    stated = state.input_edge
+    try:
+        result = RECOGNISERS[node.op].read(state, node)
+    except InputError:
+        raise
+    except ValueError as error:  # an op or a type that cannot be, or not that large
+        raise node.refuse(str(error)) from None
+    state.tensors[node.outputs[0]] = result
+    return Reading(
+        node,
+        result,
+        tuple(state.nodes[before[0] :]),
+        tuple(state.decisions[before[1] :]),
+        tuple(state.weights[before[2] :]),
+        state.input_edge if stated is None else None,
+    )
 
 
 def _unknown(node: SourceNode) -> InputError:
@@ -106,6 +132,10 @@ def _unknown(node: SourceNode) -> InputError:
 
 def _declare_input(state: State, stated: str | None, scale: str | Fraction | None) -> None:
     """Take the input's integers from the caller, or from the file's own note where it has one."""
+    source = state.source
+    state.tensors |= dict(source.constants)
+    whole_view = np.arange(prod(source.input_shape)).reshape(source.input_shape)
+    state.tensors[source.input] = Real(source.input, (), whole_view)  # until it is stated
     text, where = stated, "input type"
     if text is None:
         if scale is not None:
@@ -170,7 +200,7 @@ def _finish(state: State, final: str, dropped: tuple[SourceNode, ...]) -> Lowere
     if view is None:
         view = np.arange(graph.input_edge.elements).reshape(state.source.input_shape)
     try:
-        graph = check_trained(run_passes(graph))
+        graph = check_trained(run_passes(graph, record=state.changes))
     except ValueError as error:
         raise InputError(f"{state.source.path}: {error}") from None
     return Lowered(

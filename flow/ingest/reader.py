@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
+from onnx.external_data_helper import load_external_data_for_model
 
 from flow.errors import InputError
 from flow.ingest.hdf5 import is_hdf5, model_of_hdf5
@@ -20,6 +21,7 @@ from flow.ingest.hdf5 import is_hdf5, model_of_hdf5
 Constant = NDArray[Any]
 _LARGEST = 1 << 28  # elements of a tensor; beyond it a file is damaged, not large
 _OLDEST = 7  # opset; before it constants broadcast by other rules
+_NEWEST = 24  # opset; what later ones change is not known here
 _DOMAINS = ("", "ai.onnx", "qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 
 
@@ -81,6 +83,7 @@ class Source:
     output: str
     properties: Mapping[str, str]
     annotation: str = ""  # of the input: FINN's name of a type of integers, such as UINT8
+    order: tuple[SourceNode, ...] = ()  # every node of the file, constants too
 
 
 def read_source(path: Path) -> Source:
@@ -91,8 +94,7 @@ def read_source(path: Path) -> Source:
     """
     model = load_model(path)
     graph = model.graph
-    if not graph.node:
-        raise InputError(f"{path}: not an ONNX model (no nodes)")
+    _check_model(path, model)
     constants = {_text(tensor.name): _array(path, tensor) for tensor in graph.initializer}
     inputs = [value for value in graph.input if _text(value.name) not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -100,10 +102,7 @@ def read_source(path: Path) -> Source:
             f"{path}: {len(inputs)} inputs and {len(graph.output)} outputs; a network with one of "
             "each is wanted"
         )
-    for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and opset.version < _OLDEST:
-            raise InputError(f"{path}: opset {opset.version}; export opset {_OLDEST} or later")
-    nodes = []
+    nodes, order = [], []
     known = set(constants) | {_text(inputs[0].name), ""}
     for place, proto in enumerate(graph.node):
         node = _node(path, proto, place)
@@ -117,6 +116,7 @@ def read_source(path: Path) -> Source:
         if not node.outputs or not node.outputs[0] or made & known:
             raise node.refuse(f"makes {list(node.outputs)}: nothing, or what is made already")
         known |= made
+        order.append(node)
         if node.op == "Constant":
             constants[node.outputs[0]] = _constant(node)
         else:
@@ -130,19 +130,67 @@ def read_source(path: Path) -> Source:
         _text(graph.output[0].name),
         {_text(entry.key): _text(entry.value) for entry in model.metadata_props},
         _annotation(graph, inputs[0].name),
+        tuple(order),
     )
 
 
+def _check_model(path: Path, model: onnx.ModelProto) -> None:
+    """Refuse what is no plain network: no nodes, functions, sparse constants, unknown opsets."""
+    if not model.graph.node:
+        raise InputError(f"{path}: not an ONNX model (no nodes)")
+    if model.functions:
+        raise InputError(
+            f"{path}: has {len(model.functions)} functions of its own; inline them "
+            "(onnx.inliner.inline_local_functions)"
+        )
+    if model.graph.sparse_initializer:
+        name = _text(model.graph.sparse_initializer[0].values.name)
+        raise InputError(f"{path}: constant {name!r} is sparse; export dense constants")
+    for opset in model.opset_import:
+        if opset.domain not in ("", "ai.onnx"):
+            continue
+        if opset.version < _OLDEST:
+            raise InputError(f"{path}: opset {opset.version}; export opset {_OLDEST} or later")
+        if opset.version > _NEWEST:
+            raise InputError(f"{path}: opset {opset.version}; export opset {_NEWEST} or earlier")
+
+
 def load_model(path: Path) -> onnx.ModelProto:
-    """The file as ONNX; raises ``InputError`` where it is missing or neither ONNX nor HDF5."""
+    """The file as ONNX, with the constants that it keeps in files beside it.
+
+    Raises:
+        InputError: missing, neither ONNX nor HDF5, or with constants outside its folder.
+    """
     if is_hdf5(path):
         return model_of_hdf5(path)
     try:
-        return onnx.load(str(path), format="protobuf")
+        model = onnx.load(str(path), format="protobuf", load_external_data=False)
+        _check_places(path, model.graph)
+        load_external_data_for_model(model, str(path.parent))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or path}: no such file") from None
+    except InputError:
+        raise
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise InputError(f"{path}: not a readable ONNX file ({_line(error)})") from None
+    return model
+
+
+def _check_places(path: Path, graph: onnx.GraphProto) -> None:
+    """Refuse constants in files outside the folder of ``path``, also by way of a link."""
+    folder = path.parent.resolve()
+    tensors = list(graph.initializer)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        tensors += [attribute.t, *attribute.tensors]
+        for inner in (attribute.g, *attribute.graphs):
+            _check_places(path, inner)
+    for tensor in tensors:
+        for place in (e.value for e in tensor.external_data if e.key == "location"):
+            if not (folder / _text(place)).resolve().is_relative_to(folder):
+                raise InputError(
+                    f"{path}: constant {_text(tensor.name)!r} is kept in {_text(place)!r}, outside "
+                    "the file's folder; put it beside the file"
+                )
 
 
 def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
@@ -152,6 +200,11 @@ def _node(path: Path, proto: onnx.NodeProto, place: int) -> SourceNode:
         attributes = {_text(a.name): onnx.helper.get_attribute_value(a) for a in proto.attribute}
     except (ValueError, TypeError) as error:
         raise InputError(f"{path}: node {name!r}: unreadable attribute ({_line(error)})") from None
+    if any(isinstance(value, onnx.GraphProto) for value in attributes.values()):
+        raise InputError(
+            f"{path}: node {name!r} ({op}): has a subgraph; fold its condition at export, only "
+            "networks without control flow are read"
+        )
     readable = {k: _text(v) if isinstance(v, bytes) else v for k, v in attributes.items()}
     inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
     kind = op if domain in _DOMAINS else f"{domain}.{op}"
@@ -168,9 +221,21 @@ def _annotation(graph: onnx.GraphProto, tensor: str) -> str:
 
 
 def _constant(node: SourceNode) -> Constant:
+    """The value of a Constant node: a tensor, numbers or one number."""
+    for name, kind in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
+        if isinstance(stated := node.attributes.get(name), int | float | list):
+            array: Constant = np.array(stated, dtype=kind)
+            if not np.isfinite(array).all():
+                raise node.refuse("holds NaN or infinity; train again")
+            return array
     value = node.attributes.get("value")
     if not isinstance(value, onnx.TensorProto):
-        raise node.refuse("only tensor constants are understood; run qonnx-cleanup on the file")
+        raise node.refuse("only tensors and numbers are understood; run qonnx-cleanup on the file")
     return _array(Path(node.name), value)
 
 
@@ -201,11 +266,17 @@ def _line(error: Exception) -> str:
 
 
 def _shape(path: Path, value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
-    sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    """The batch, 1 where it is left open, and the other axes, which must be stated."""
+    name, dims = _text(value.name), value.type.tensor_type.shape.dim
+    sizes = [dim.dim_value if dim.dim_value > 0 else 0 for dim in dims]
     if len(sizes) < 2 or min(sizes[1:]) < 1:
+        stated = [
+            size or _text(dim.dim_param) or "?" for size, dim in zip(sizes, dims, strict=True)
+        ]
         raise InputError(
-            f"{path}: input {value.name!r} has shape {sizes}; export a fixed shape, batch first"
+            f"{path}: input {name!r} has shape [{', '.join(map(str, stated))}]; export a fixed "
+            "shape, batch first; the batch alone may stay open"
         )
     if prod(sizes[1:]) > _LARGEST:
-        raise InputError(f"{path}: input {value.name!r} has impossible shape {sizes}")
+        raise InputError(f"{path}: input {name!r} has impossible shape {sizes}")
     return max(sizes[0], 1), tuple(sizes[1:])

@@ -16,7 +16,7 @@ from flow.ingest.reader import Constant, Source, SourceNode
 from flow.ingest.steps import Affine, Step
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
 from flow.ops import Decode, Reshape
-from flow.passes.accumulators import Policy
+from flow.passes import Change, Policy
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -74,6 +74,19 @@ class Weights:
 Tensor = Real | Weights | Constant
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Reading:
+    """What reading one node of the file came to: its first output, and what the graph and the
+    records gained on the way."""
+
+    node: SourceNode
+    result: Tensor
+    made: tuple[Node, ...]
+    decisions: tuple[Decision, ...]
+    weights: tuple[WeightDecision, ...]
+    stated: Edge | None  # the type of the input, where this node said it
+
+
 @dataclass(slots=True)
 class State:
     """The graph so far, and what every tensor of the file is."""
@@ -90,6 +103,8 @@ class State:
     origin: dict[str, str] = field(default_factory=dict)  # graph edge -> tensor of the file
     decisions: list[Decision] = field(default_factory=list)
     weights: list[WeightDecision] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)  # that the passes made at the end
 
     def add(self, prefix: str, op: Op, inputs: tuple[str, ...], *, source: SourceNode) -> str:
         """Append a node named ``prefix`` and a number; return its output edge."""

@@ -103,6 +103,10 @@ class Graph:
             f"no node named {name!r}; this graph has {', '.join(n.name for n in self.nodes)}"
         )
 
+    def producer(self, edge: str) -> Node | None:
+        """The node that makes edge ``edge``; None for the input."""
+        return next((node for node in self.nodes if node.output == edge), None)
+
     @property
     def logits(self) -> str:
         """The edge of integer logits: what ArgMax reads, or the output of a graph without one."""

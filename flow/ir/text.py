@@ -17,7 +17,7 @@ def graph_text(graph: Graph) -> str:
     lines = [f"graph {graph.name}", f"  {graph.input} : {graph.input_edge}"]
     for node in graph.nodes:
         inputs = ", ".join(node.inputs)
-        lines.append(f"  {node.output} : {edges[node.output]} = {_op_text(node)} <- {inputs}")
+        lines.append(f"  {node.output} : {edges[node.output]} = {op_text(node)} <- {inputs}")
     return "\n".join([*lines, f"  return {graph.output}", ""])
 
 
@@ -26,7 +26,8 @@ def stored_bits(op: Op) -> int:
     return sum(int(getattr(op, name).size) * kind.bits for name, kind in op.stored.items())
 
 
-def _op_text(node: Node) -> str:
+def op_text(node: Node) -> str:
+    """``name:Op(settings)``, constants by shape only."""
     settings: list[str] = []
     if is_dataclass(node.op):
         for field in fields(node.op):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from flow.ir import Graph
 from flow.ir.verify import verify
 from flow.passes.accumulators import Policy
+from flow.passes.changes import Change, changes
 from flow.passes.common_scale import common_scale
 from flow.passes.merge_adds import merge_adds
 from flow.passes.merge_identical import merge_identical
@@ -29,8 +30,10 @@ OPTIMISE: dict[str, Pass] = {
 }  # asked for by name, in this order: each may drop stored bits, or move what a bit means
 
 
-def run_passes(graph: Graph, passes: Iterable[Pass] = LOWERING) -> Graph:
-    """Apply ``passes`` in order and check the graph after each.
+def run_passes(
+    graph: Graph, passes: Iterable[Pass] = LOWERING, *, record: list[Change] | None = None
+) -> Graph:
+    """Apply ``passes`` in order and check the graph after each; ``record`` takes what changed.
 
     A graph that was as trained (``check_trained``) before a pass must be so after it.
 
@@ -39,16 +42,20 @@ def run_passes(graph: Graph, passes: Iterable[Pass] = LOWERING) -> Graph:
     """
     trained = is_trained(verify(graph))
     for one in passes:
-        graph = verify(one(graph))
+        before, graph = graph, verify(one(graph))
         if trained:
             check_trained(graph)
+        if record is not None:
+            record += changes(one.__name__, before, graph)
     return graph
 
 
 __all__ = [
     "LOWERING",
     "OPTIMISE",
+    "Change",
     "Policy",
+    "changes",
     "check_trained",
     "common_scale",
     "is_trained",

@@ -66,6 +66,16 @@ def test_more_random_flips_than_bits_are_refused():
         random_flips(graph, budget=bits + 1, seed=0, evaluate_on=test)
 
 
+@pytest.mark.parametrize("label", [-1, 10])
+def test_random_flips_are_judged_by_labels_that_are_classes(label):
+    graph = network(*W1A1)
+    _, (x, y) = split(graph)
+    classes = graph.edge(graph.logits).elements
+    wrong = np.where(np.arange(len(y)) == 1, label, y)
+    with pytest.raises(InputError, match=f"each with a label from 0 to {classes - 1}"):
+        random_flips(graph, budget=1, seed=0, evaluate_on=(x, wrong))
+
+
 @pytest.mark.parametrize("widths", [W1A1, W4A4], ids=["w1a1", "w4a4"])
 def test_searching_attacks_beat_random_flips(widths):
     graph = network(*widths)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from flow import evidence
 from flow.campaign import load_faults, run_campaign, save_faults
 from flow.campaign.execute import execute
 from flow.campaign.lock import directory_lock
@@ -14,6 +15,7 @@ from flow.campaign.prepare import prepare
 from flow.campaign.shards import units
 from flow.certify.flips import single_flips
 from flow.errors import ClaimError, InputError
+from flow.stages import Images
 from tests.campaign.campaigns import (
     binary_network,
     four_bit_network,
@@ -201,6 +203,18 @@ def test_damage_to_the_description_is_refused(tmp_path, graph, data):
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match="damaged"):
         run(tmp_path, graph, data, resume=True)
+
+
+@pytest.mark.parametrize("text", ["{}", "no JSON", '{"format": 1, "identity": {}, "digest": ""}'])
+def test_a_damaged_campaign_is_replaced_on_request_only(tmp_path, graph, data, text):
+    recipe, images = model_recipe(graph, tmp_path), Images("random", *data)
+    where = {"out": tmp_path / "out", "cache": tmp_path / "cache"}
+    first = evidence.campaign(recipe, images, **where)
+    (tmp_path / "out" / "campaign.json").write_text(text)
+    with pytest.raises(InputError, match=r"campaign\.json: .* or resume with --replace"):
+        evidence.campaign(recipe, images, **where)
+    again = evidence.campaign(recipe, images, **where, replace=True)
+    assert (again["digest"], again["outcomes"]) == (first["digest"], first["outcomes"])
 
 
 def test_a_second_run_on_the_same_directory_is_refused_while_the_first_lives(tmp_path, graph, data):

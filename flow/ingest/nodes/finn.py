@@ -18,7 +18,7 @@ _MOST_BITS = 32  # of an input
 _INTEGERS = re.compile(r"(U?)INT(\d{1,2})")
 
 
-@reads("MultiThreshold", inputs=2)
+@reads("MultiThreshold", inputs=2, dialect="FINN")
 def multi_threshold(state: State, node: SourceNode) -> Tensor:
     """``out_scale * #{t : x >= T[c, t]} + out_bias``, the thresholds as the exact floats they are.
 

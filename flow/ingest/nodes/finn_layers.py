@@ -25,7 +25,7 @@ from flow.ops import Window
 _ONE = Fraction(1)
 
 
-@reads("XnorPopcountMatMul", inputs=2)
+@reads("XnorPopcountMatMul", inputs=2, dialect="FINN")
 def xnor_popcount(state: State, node: SourceNode) -> Tensor:
     """How many positions of a vector of bits agree with a column of bits.
 
@@ -59,7 +59,7 @@ def _bits(kind: IntType) -> tuple[Fraction, Fraction]:
     return (Fraction(1, 2), Fraction(1, 2)) if kind.bipolar else (_ONE, Fraction(0))
 
 
-@reads("Im2Col", inputs=1)
+@reads("Im2Col", inputs=1, dialect="FINN")
 def im2col(state: State, node: SourceNode) -> Tensor:
     """The windows of an image, channels last: each in order (row, column, channel)."""
     real = _channels_first(state, node, settled(state, node))
@@ -76,13 +76,13 @@ def im2col(state: State, node: SourceNode) -> Tensor:
     return Real(edge, (Affine((scale,), (offset,)),), view, quantized=True)
 
 
-@reads("MaxPoolNHWC", inputs=1)
+@reads("MaxPoolNHWC", inputs=1, dialect="FINN")
 def max_pool_nhwc(state: State, node: SourceNode) -> Tensor:
     """MaxPool, the channels last."""
     return _channels_last(largest(state, node, _channels_first(state, node, settled(state, node))))
 
 
-@reads("QuantAvgPool2d", inputs=1)
+@reads("QuantAvgPool2d", inputs=1, dialect="FINN")
 def quant_avg_pool(state: State, node: SourceNode) -> Tensor:
     """The sum of every window of integers, its low bits cut off so that ``obits`` are left."""
     layout = node.text("data_layout", "NCHW")

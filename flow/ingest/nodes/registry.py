@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import onnx
+
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import State, Tensor
 
@@ -17,6 +19,7 @@ class Recogniser:
 
     function: Function
     inputs: int
+    dialect: str
 
     def read(self, state: State, node: SourceNode) -> Tensor:
         """What the node's first output is; refuses a node that is incomplete."""
@@ -31,12 +34,18 @@ class Recogniser:
 RECOGNISERS: dict[str, Recogniser] = {}
 
 
-def reads(*ops: str, inputs: int) -> Callable[[Function], Function]:
-    """Register a function as the recogniser of source ops."""
+def reads(*ops: str, inputs: int, dialect: str | None = None) -> Callable[[Function], Function]:
+    """Register a function as the recogniser of source ops.
+
+    The first paragraph of its docstring is what docs/ingestion.md says of the ops (`bitproof
+    operators --markdown` makes the page's table anew). ``dialect`` is ``ONNX`` for ops that ONNX
+    defines and ``QONNX`` for others, if not given.
+    """
 
     def register(function: Function) -> Function:
         for op in ops:
-            RECOGNISERS[op] = Recogniser(function, inputs)
+            known = "ONNX" if onnx.defs.has(op) else "QONNX"
+            RECOGNISERS[op] = Recogniser(function, inputs, dialect or known)
         return function
 
     return register

@@ -1,0 +1,182 @@
+"""Verbs that make evidence: certificates, attacks, fault campaigns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flow import stages
+from flow.cli.common import help_alone, images_of, signed
+from flow.console import emit, progress
+from flow.errors import ClaimError, InputError
+from flow.graphfile import load_graph
+from flow.options import (
+    CACHE,
+    Cache,
+    CampaignRecipe,
+    Data,
+    Json,
+    Limit,
+    Lowered,
+    Method,
+    Output,
+    Property,
+    To,
+)
+
+verbs = typer.Typer()
+campaigns = typer.Typer(help="Fault campaigns: run, resume, show.")
+campaigns.callback(invoke_without_command=True)(help_alone)
+verbs.add_typer(campaigns, name="campaign")
+
+
+@verbs.command()
+def certify(
+    graph: Lowered,
+    data: Data,
+    certificates: Annotated[Path, typer.Option(help="Folder for the certificate files.")],
+    property: Annotated[Property, typer.Option(help="What is perturbed.")],
+    radius: Annotated[
+        list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
+    ] = None,
+    output: Output = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Certify test images: whole inputs, any one pixel, or every single stored-bit flip."""
+    from flow import evidence
+    from flow.certify import Property as Claim
+
+    images = images_of(data, limit)
+    with progress(f"certify {property} {graph.parent.name}") as step:
+        if property is Property.BITS:
+            if radius:
+                raise InputError("--radius is of inputs; --property bits flips one bit at a time")
+            record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
+        else:
+            record = evidence.certify_inputs(
+                Claim(property),
+                graph,
+                images,
+                radii=radius or [1],
+                directory=certificates,
+                progress=step,
+            )
+    emit(signed(record), as_json=json, output=output)
+
+
+@verbs.command()
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A file that `bitproof certify` wrote.")],
+    graph: Annotated[Path, typer.Option(help="The graph the certificate is about.")],
+    data: Data,
+    image: Annotated[
+        list[int] | None, typer.Option(help="Enumerate the flips of these images only.")
+    ] = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Re-verify a certificate file with a slow checker that shares no bound code."""
+    from dataclasses import asdict
+
+    from flow.certify import check as recheck
+
+    images, loaded = images_of(data, limit), load_graph(graph)
+    with progress(f"check {certificate.name}") as step:
+        x = stages.fitting(loaded, images)
+        found = recheck(certificate, loaded, x, images.y, images=image, progress=step)
+    emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)
+
+
+@verbs.command()
+def attack(
+    graph: Lowered,
+    data: Data,
+    method: Method = Method.BFA,
+    budget: Annotated[int, typer.Option(min=1, help="Most flips.")] = 100,
+    seed: Annotated[
+        list[int] | None, typer.Option(min=0, help="One run each; repeat the option.")
+    ] = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Attack the stored bits of a graph; training images guide it, test images judge it."""
+    from flow import evidence
+
+    train_images, test_images = images_of(data, None, part="train"), images_of(data, None)
+    with progress(f"attack {method} {graph.parent.name}") as step:
+        record = evidence.attack(
+            graph,
+            train_images,
+            test_images,
+            method=method,
+            budget=budget,
+            seeds=seed or [0],
+            progress=step,
+        )
+    emit(signed(record), as_json=json, output=output)
+
+
+@campaigns.command("run")
+def campaign_run(recipe: CampaignRecipe, to: To, cache: Cache = CACHE, json: Json = False) -> None:
+    """Start a campaign in a new folder."""
+    _campaign(recipe, to, cache, json, resume=False)
+
+
+@campaigns.command("resume")
+def campaign_resume(
+    recipe: CampaignRecipe,
+    to: To,
+    replace: Annotated[
+        bool, typer.Option(help="Empty a folder that holds another campaign first.")
+    ] = False,
+    cache: Cache = CACHE,
+    json: Json = False,
+) -> None:
+    """Go on where a campaign was stopped; starts it when nothing is there."""
+    _campaign(recipe, to, cache, json, resume=True, replace=replace)
+
+
+@campaigns.command("show")
+def campaign_show(
+    directory: Annotated[Path, typer.Argument(help="The folder of a campaign.")], json: Json = False
+) -> None:
+    """The results of a finished campaign."""
+    from flow.campaign import summary
+
+    emit(signed(summary(directory)), as_json=json)
+
+
+@verbs.command()
+def replay(
+    reproducer: Annotated[Path, typer.Argument(help="A file that a failed campaign wrote.")],
+    cache: Cache = CACHE,
+    json: Json = False,
+) -> None:
+    """Run a reproducer file in every engine it concerns; exit status 1 if its claim fails again."""
+    from dataclasses import asdict
+
+    from flow.campaign import replay as run_again
+
+    with progress(f"replay {reproducer.name}"):
+        found = run_again(reproducer, cache=cache)
+    emit(signed(asdict(found)), as_json=json)
+    if found.reproduced:
+        raise ClaimError(f"{reproducer}: the claim fails again: {found.reproducer}")
+
+
+def _campaign(
+    recipe: Path, out: Path, cache: Path, as_json: bool, *, resume: bool, replace: bool = False
+) -> None:
+    from flow import evidence
+    from flow.campaign import load_recipe
+
+    loaded = load_recipe(recipe)
+    images = images_of(loaded.data, None)
+    with progress(f"campaign {loaded.name}") as step:
+        record = evidence.campaign(
+            loaded, images, out=out, cache=cache, resume=resume, replace=replace, progress=step
+        )
+    emit(signed(record), as_json=as_json)

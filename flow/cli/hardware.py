@@ -1,0 +1,82 @@
+"""Verbs of the hardware: build, simulate, synthesise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flow import stages
+from flow.cli.common import images_of, signed
+from flow.console import emit, progress
+from flow.options import (
+    CACHE,
+    Built,
+    Cache,
+    Data,
+    Engine,
+    Json,
+    Limit,
+    Lowered,
+    Output,
+    Simulator,
+    To,
+)
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def build(
+    graph: Lowered,
+    output: To,
+    cycles: Annotated[int | None, typer.Option(min=1, help="At most so many per image.")] = None,
+    json: Json = False,
+) -> None:
+    """Plan and write the accelerator: RTL, HLS C++, memory images, fault sites, cycle report."""
+    emit(signed(stages.build(graph, output, cycles=cycles)), as_json=json)
+
+
+@verbs.command()
+def simulate(
+    directory: Annotated[
+        Path, typer.Argument(help="A build; for --engine board what `bitproof synth` wrote.")
+    ],
+    data: Data,
+    engine: Engine = Engine.RTL,
+    sim: Annotated[Simulator, typer.Option(help="Of the RTL.")] = Simulator.VERILATOR,
+    cache: Cache = CACHE,
+    output: Output = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Run test images through RTL, HLS C++ or a board's pins, and compare with the graph."""
+    images = images_of(data, limit)
+    with progress(f"simulate {engine} {directory.parent.name}") as step:
+        if engine is Engine.BOARD:
+            record = stages.simulate_board(
+                directory, images, simulator=sim, cache=cache, progress=step
+            )
+        else:
+            record = stages.simulate(
+                directory, images, engine=engine, simulator=sim, cache=cache, progress=step
+            )
+    emit(signed(record), as_json=json, output=output)
+
+
+@verbs.command()
+def synth(
+    directory: Built,
+    output: To,
+    board: Annotated[str, typer.Option(help="A folder of hls/boards.")] = "ulx3s",
+    seed: Annotated[int, typer.Option(min=0, help="Of place and route.")] = 1,
+    json: Json = False,
+) -> None:
+    """Synthesise, place and route a build with its UART top; write the bitstream."""
+    from flow.build.board import load_board
+    from flow.synth.ecp5 import synthesise
+
+    with progress(f"synthesise {directory.parent.name} for {board}") as step:
+        record = synthesise(directory, load_board(board), output, seed=seed, progress=step)
+    emit(signed(record), as_json=json)

@@ -1,0 +1,178 @@
+"""Verbs from a network to its integer graph, and what the graph is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flow import stages
+from flow.cli.common import data_root, images_of, rows_of, signed
+from flow.console import emit, print_rows, progress
+from flow.errors import InputError
+from flow.graphfile import load_graph
+from flow.ops import Decode
+from flow.options import Data, Json, Limit, Lowered, Network, Output, To, TrainRecipe
+from flow.passes import Policy
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def train(recipe: TrainRecipe, output: To, json: Json = False) -> None:
+    """Train the network of a TOML recipe and export it as QONNX."""
+    from models.export import train_and_export
+
+    if output.suffix == ".json":
+        raise InputError(f"{output}: the record goes to .json; give the network another suffix")
+    with progress(f"train {recipe.stem}") as step:
+        record = train_and_export(
+            recipe, output, data_root=data_root(), note=signed({}), progress=step
+        )
+    emit(record, as_json=json)
+
+
+@verbs.command()
+def lower(
+    model: Network,
+    output: To,
+    accumulator: Annotated[Policy, typer.Option(help="Width of accumulators.")] = Policy.EXACT,
+    decode: Annotated[
+        Decode, typer.Option(help="How codes that training never uses are read.")
+    ] = Decode.PLAIN,
+    input_type: Annotated[
+        str | None, typer.Option(help="The input's integers, if the file does not say: u8.")
+    ] = None,
+    input_scale: Annotated[
+        str | None, typer.Option(help="What 1 of them means in the file: 1/255.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also say what became of each node of the file.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Lower a quantized network to the exact integer graph, or refuse it naming the node."""
+    from flow.ingest import RefusedError
+
+    try:
+        record = stages.lower(
+            model,
+            output,
+            accumulator=accumulator,
+            decode=decode,
+            input_type=input_type,
+            input_scale=input_scale,
+        )
+    except RefusedError as refused:
+        if explain:
+            nodes = rows_of(refused.explained)
+            if json:
+                emit(signed({"refused": str(refused), "nodes": nodes}), as_json=True)
+            else:
+                print_rows(nodes)
+        raise
+    if not explain:
+        record = {key: value for key, value in record.items() if key not in ("nodes", "changes")}
+    _tell(signed(record), as_json=json)
+
+
+def _tell(record: dict[str, Any], *, as_json: bool) -> None:
+    """The record with its lists as tables."""
+    if as_json:
+        emit(record, as_json=True)
+        return
+    for name in ("nodes", "changes"):
+        print_rows(record.pop(name, []))
+    emit(record, as_json=False)
+
+
+@verbs.command()
+def operators(
+    markdown: Annotated[bool, typer.Option(help="As docs/ingestion.md has it.")] = False,
+    json: Json = False,
+) -> None:
+    """What `bitproof lower` reads: every op of the file, what it becomes, what is refused."""
+    from flow.ingest.table import markdown_table, operator_rows
+
+    if json:
+        emit({"operators": rows_of(operator_rows())}, as_json=True)
+    elif markdown:
+        typer.echo(markdown_table(), nl=False)
+    else:
+        print_rows(
+            [{"op": row.op, "dialect": row.dialect, "is": row.becomes} for row in operator_rows()]
+        )
+
+
+@verbs.command()
+def optimise(
+    graph: Lowered,
+    output: To,
+    passes: Annotated[
+        list[str] | None,
+        typer.Option("--pass", help="One pass (repeatable, in order); all if none is named."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run passes that may drop stored bits, and say how many there were and are."""
+    emit(signed(stages.optimise(graph, output, passes=passes or ())), as_json=json)
+
+
+@verbs.command()
+def compare(
+    model: Network,
+    graph: Lowered,
+    data: Data,
+    finn: Annotated[Path, typer.Option(help="Where the FINN-dialect export is written.")],
+    most_excused: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share that float32 may decide otherwise; default 1e-6."),
+    ] = None,
+    output: Output = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Compare a graph with qonnx (its source) and finn-base (its export), element by element."""
+    with progress(f"compare {graph.parent.name}"):
+        record = stages.compare(
+            model, graph, images_of(data, limit), finn=finn, most_excused=most_excused
+        )
+    emit(signed(record), as_json=json, output=output)
+
+
+@verbs.command(name="eval")
+def evaluate(
+    graph: Lowered, data: Data, output: Output = None, limit: Limit = None, json: Json = False
+) -> None:
+    """Accuracy of an integer graph on test images."""
+    emit(signed(stages.evaluate(graph, images_of(data, limit))), as_json=json, output=output)
+
+
+@verbs.command()
+def show(
+    graph: Lowered,
+    svg: Annotated[Path | None, typer.Option(help="Draw the graph into this SVG file.")] = None,
+    dot: Annotated[Path | None, typer.Option(help="Write the graph in the DOT language.")] = None,
+    text: Annotated[bool, typer.Option(help="Print one line per node instead.")] = False,
+    json: Json = False,
+) -> None:
+    """A graph as a table of nodes, and as a picture."""
+    from flow.atomic import write_atomic
+    from flow.graphfile import digest
+    from flow.ir.text import graph_text
+    from flow.report.drawing import graph_dot, graph_svg
+    from flow.report.tables import node_rows
+
+    loaded = load_graph(graph)
+    if svg is not None:
+        write_atomic(svg, graph_svg(loaded))
+    if dot is not None:
+        write_atomic(dot, graph_dot(loaded))
+    rows = node_rows(loaded)
+    if json:
+        emit({"graph": loaded.name, "digest": digest(loaded), "nodes": rows}, as_json=True)
+    elif text:
+        typer.echo(graph_text(loaded), nl=False)
+    else:
+        print_rows(rows)

@@ -108,11 +108,23 @@ def test_passes_tell_what_they_changed(tmp_path):
 
 def test_a_refusal_tells_what_was_understood_before(tmp_path):
     model = dense(bits=4)
-    model.graph.node[4].op_type = "Mystery"
-    with pytest.raises(InputError, match=r"'Relu_4' \(Mystery\)") as refused:
+    model.graph.node[5].op_type = "Identity"
+    with pytest.raises(InputError, match=r"'Gemm_7' \(Gemm\): its input ") as refused:
         lower(save(model, tmp_path))
     told = refused.value.explained
     names = [node.name for node in model.graph.node]
-    assert [e.name for e in told] == names[:5]
+    assert [e.name for e in told] == names[:8]
     assert told[2].became.startswith("layer fc0 (MatVec 6x8")
-    assert told[4].became.startswith("refused: this op is not supported; supported are Add, ")
+    assert told[7].became == "refused: " + str(refused.value).split("(Gemm): ")[1]
+
+
+def test_unknown_ops_are_all_named_before_anything_is_read(tmp_path):
+    model = dense(bits=4)
+    for place in (4, 7):
+        model.graph.node[place].op_type = "Mystery"
+    with pytest.raises(InputError, match=r"'Relu_4' \(Mystery\): this op is not") as refused:
+        lower(save(model, tmp_path))
+    told = refused.value.explained
+    assert [e.name for e in told] == [node.name for node in model.graph.node]
+    assert [i for i, e in enumerate(told) if e.became.startswith("refused")] == [4, 7]
+    assert told[0].became == "its op is read"

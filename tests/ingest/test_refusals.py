@@ -131,7 +131,7 @@ REFUSED = {
 }
 
 
-SQUARE = np.ones((1, 1, 2, 2))
+PAIR = np.ones((2, 1, 1, 2))
 
 
 def image(middle):
@@ -287,9 +287,9 @@ REFUSED |= {
 
 def test_the_logits_are_one_number_per_class_of_a_layer(tmp_path):
     w = Writer((1, 1, 2, 2))
-    x = w.node("Conv", w.quant("x", 1.0, 3, signed=False), w.bipolar(w.constant(SQUARE)))
-    line = refusal(w.model(x, 1), tmp_path)
-    assert line == "node 'Conv_2' (Conv): logits of shape (1, 1, 1); end in one logit per class"
+    x = w.node("Conv", w.quant("x", 1.0, 3, signed=False), w.bipolar(w.constant(PAIR)))
+    line = refusal(w.model(x, 2), tmp_path)
+    assert line == "node 'Conv_2' (Conv): logits of shape (2, 2, 1); end in one logit per class"
     model = dense()
     model.graph.output[0].name = "x"
     assert refusal(model, tmp_path).endswith("net.onnx: output 'x' is no result of a layer")

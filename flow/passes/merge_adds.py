@@ -36,7 +36,7 @@ def merge_adds(graph: Graph) -> Graph:
             for number, name in enumerate(node.inputs):
                 if name in adds:
                     node = _into_add(adds[name], node, number)
-        if isinstance(node.op, Add) and len(node.inputs) == 1 and node.output != graph.output:
+        if isinstance(node.op, Add) and len(node.inputs) == 1:
             low, high = _extremes(node.op, spans[node.inputs[0]])
             kind = node.op.accumulator
             if kind.code_lo <= low and high <= kind.code_hi:

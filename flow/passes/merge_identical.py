@@ -23,7 +23,7 @@ def merge_identical(graph: Graph) -> Graph:
     for old in graph.nodes:
         node = reading(old, same)
         key = (_contents(node.op), node.inputs)
-        if key in first and node.output != graph.output:
+        if key in first:  # never the last node: what reads the first one comes after it
             same[node.output] = first[key]
             continue
         first.setdefault(key, node.output)

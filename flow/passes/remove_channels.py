@@ -78,11 +78,10 @@ class _Place:
         gone: NDArray[np.bool_] = low == high
         if self.behind is None:
             gone &= (adds == 0).all(axis=0)
-        unread = (weights == 0).all(axis=0)
-        gone |= unread
+        gone |= (weights == 0).all(axis=0)
         if gone.all():
             gone[0] = False
-        return gone, np.where(gone & ~unread, adds, 0).sum(axis=1)
+        return gone, np.where(gone, adds, 0).sum(axis=1)
 
 
 def _around(graph: Graph, name: str) -> _Place | None:

@@ -289,3 +289,26 @@ def test_a_level_that_trained_weights_alone_hold_constant_stays():
     first = MatVec([[0], [1], [1]], IntType(2), IntType(3))
     graph = graph.map(lambda n: Node(n.name, first, n.inputs, n.output) if n.name == "fc0" else n)
     assert remove_channels(graph) is graph
+
+
+def test_a_channel_that_is_multiplied_by_zero_alone_goes_though_it_varies():
+    graph = idle([[3, 0, -2], [1, 0, 2]], behind=False)
+    after = remove_channels(graph)
+    assert after.node("fc1").op.weights.tolist() == [[3, -2], [1, 2]]
+    assert after.node("act0").op.thresholds.tolist() == [[9], [0]]
+
+
+def test_channels_that_something_else_reads_stay():
+    graph = idle([[3, 2, -2]])
+    other = Threshold([[1]] * 3, IntType(4), [1] * 3, 0, U2)
+    for edge in ("a", "y"):
+        more = (
+            Node("more", other, (edge,), "m"),
+            Node("sum", MatVec([[1, 1, 1]], IntType(2), IntType(5)), ("m",), "s"),
+            Node("add", Add([[1], [1]], [0], S8), ("t", "s"), "out"),
+        )
+        twice = verify(Graph("g", "x", graph.input_edge, (*graph.nodes, *more), "out"))
+        after = verify(remove_channels(twice))
+        every = np.array([[0], [1]])
+        np.testing.assert_array_equal(after.evaluate(every), twice.evaluate(every))
+        assert after.node("act0") is twice.node("act0")

@@ -97,10 +97,9 @@ def _around(graph: Graph, name: str) -> _Place | None:
         return None
     if not isinstance(last, MatVec) or first.groups != 1 or last.groups != 1:
         return None
-    if graph.output in (before.output, node.output) or not never_wraps(last, levels.output):
+    if not never_wraps(last, levels.output):
         return None
     behind = users[after.output]
     moves = len(behind) == 1 and isinstance(behind[0].op, Threshold)
-    moves = moves and after.output != graph.output
     span = reach(graph)[before.output]
     return _Place(before, first, node, levels, after, last, behind[0] if moves else None, span)

@@ -312,3 +312,33 @@ def test_channels_that_something_else_reads_stay():
         every = np.array([[0], [1]])
         np.testing.assert_array_equal(after.evaluate(every), twice.evaluate(every))
         assert after.node("act0") is twice.node("act0")
+
+
+def test_a_grouped_product_behind_the_thresholds_stays():
+    last = MatVec([[1], [1], [1]], IntType(2), IntType(4), groups=3)
+    graph = idle([[3, 2, -2]] * 3)
+    graph = graph.map(lambda n: Node(n.name, last, n.inputs, n.output) if n.name == "fc1" else n)
+    assert remove_channels(verify(graph)) is graph
+
+
+def test_a_shorter_sum_that_leaves_its_register_gets_one_that_holds_it():
+    """Levels 2..4 alone: 3 a - b is 2..10, unsigned; without the constant a it is below 0."""
+    first = MatVec([[1], [1]], IntType(2), IntType(2))
+    level = IntType(3, declared=(2, 4))
+    act = Threshold([[9, 9], [1, 2]], IntType(4), [1, 1], 2, level)
+    nodes = (
+        Node("fc0", first, ("x",), "a"),
+        Node("act0", act, ("a",), "y"),
+        Node("fc1", MatVec([[3, -1]], IntType(3, True), IntType(4)), ("y",), "z"),
+        Node("act1", Threshold([[3, 4]], IntType(5), [1], 0, U2), ("z",), "t"),
+    )
+    graph = verify(Graph("g", "x", Edge((1,), IntType(1)), nodes, "t"))
+    after = verify(remove_channels(graph))
+    every = np.array([[0], [1]])
+    assert after.node("fc1").op.accumulator.signed
+    np.testing.assert_array_equal(after.evaluate(every), graph.evaluate(every))
+
+
+def test_a_register_that_may_wrap_reaches_all_of_its_type():
+    assert reach(rescaled(2, 0, S8))["a"] == (-128, 127)
+    assert reach(rescaled(-1, 3, IntType(16, True)))["a"] == (-124, 131)

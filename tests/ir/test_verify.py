@@ -176,3 +176,16 @@ def test_a_pass_must_leave_a_trained_graph_trained(what):
     assert run_passes(graph, (lambda g: g,)) is graph
     with pytest.raises(ValueError, match=message):
         run_passes(GRAPH, (lambda g: graph,))
+
+
+def test_a_threshold_type_must_hold_one_more_than_the_register():
+    def graph(kind):
+        nodes = (
+            Node("fc0", MatVec([[1]], IntType(1), U2), ("x",), "a"),
+            Node("act0", Threshold([[1]], kind, [1], 0, IntType(1)), ("a",), "y"),
+        )
+        return Graph("g", "x", Edge((1,), U2), nodes, "y")
+
+    assert is_trained(graph(IntType(3)))
+    with pytest.raises(ValueError, match=r"u2 does not hold 0\.\.4, the register and one above"):
+        check_trained(graph(U2))

@@ -175,6 +175,11 @@ def test_the_inputs_integers_are_stated_and_remembered(bitproof, tmp_path):
         "compare", tmp_path / "zoo.onnx", graph, "--data", data, *finn, "--json"
     )
     assert (status, json.loads(out)["qonnx"]["mismatches"]) == (0, 0), err
+    share = ("--finn", tmp_path / "finn.onnx", "--most-excused", "0.5", "--json")
+    _, out, _ = bitproof("compare", tmp_path / "zoo.onnx", graph, "--data", data, *share)
+    for engine in ("qonnx", "finn-base"):
+        found = json.loads(out)[engine]
+        assert (found["most_excused"], found["allowed"]) == (0.5, found["elements"] // 2)
 
 
 def test_a_damaged_graph_is_refused(bitproof, graph_file):

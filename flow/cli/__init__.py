@@ -43,9 +43,8 @@ def main() -> None:
     """The console script; turns every error that a person can cause into one line and an exit
     status."""
     try:
-        if (
-            app(prog_name="bitproof", standalone_mode=False) == INTERRUPTED
-        ):  # what Typer makes of Control-C
+        status = app(prog_name="bitproof", standalone_mode=False)
+        if status == INTERRUPTED:  # what Typer makes of Control-C
             _die("interrupted", INTERRUPTED)
     except TyperException as error:
         _die(_usage(error), 2)

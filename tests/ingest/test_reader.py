@@ -7,6 +7,7 @@ import pytest
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ingest import lower
+from tests.ingest.foreign import zoo
 from tests.ingest.networks import Writer, dense, save
 
 
@@ -94,6 +95,8 @@ def batch(model, value):
 def test_the_batch_may_stay_open(tmp_path, value):
     whole = lower(save(dense(), tmp_path)).graph
     assert digest(lower(save(batch(dense(), value), tmp_path)).graph) == digest(whole)
+    reshaped = batch(zoo(input_type="u8"), value)  # computes the batch of its Reshape
+    assert lower(save(reshaped, tmp_path)).graph.input_edge.elements == 12
 
 
 @pytest.mark.parametrize(("value", "shown"), [("width", "width"), (-1, r"\?"), (None, r"\?")])

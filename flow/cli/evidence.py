@@ -94,7 +94,7 @@ def check(
 def attack(
     graph: Lowered,
     data: Data,
-    method: Method = Method.BFA,
+    method: Annotated[Method, typer.Option(help="How the next flip is chosen.")] = Method.BFA,
     budget: Annotated[int, typer.Option(min=1, help="Most flips.")] = 100,
     seed: Annotated[
         list[int] | None, typer.Option(min=0, help="One run each; repeat the option.")
@@ -130,7 +130,8 @@ def campaign_resume(
     recipe: CampaignRecipe,
     to: To,
     replace: Annotated[
-        bool, typer.Option(help="Empty a folder that holds another campaign first.")
+        bool,
+        typer.Option("--replace", help="Empty a folder of another or a damaged campaign first."),
     ] = False,
     cache: Cache = CACHE,
     json: Json = False,

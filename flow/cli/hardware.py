@@ -44,7 +44,7 @@ def simulate(
         Path, typer.Argument(help="A build; for --engine board what `bitproof synth` wrote.")
     ],
     data: Data,
-    engine: Engine = Engine.RTL,
+    engine: Annotated[Engine, typer.Option(help="What stands for the hardware.")] = Engine.RTL,
     sim: Annotated[Simulator, typer.Option(help="Of the RTL.")] = Simulator.VERILATOR,
     cache: Cache = CACHE,
     output: Output = None,

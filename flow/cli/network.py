@@ -89,7 +89,9 @@ def _tell(record: dict[str, Any], *, as_json: bool) -> None:
 
 @verbs.command()
 def operators(
-    markdown: Annotated[bool, typer.Option(help="As docs/ingestion.md has it.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As docs/ingestion.md has it.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """What `bitproof lower` reads: every op of the file, what it becomes, what is refused."""

@@ -10,8 +10,12 @@ from sim.runner import RTL, compile_design, simulate
 from sim.vectors import Case, save_cases
 
 PARTS = {
-    "matvec": ("replay", "memory", "popcount"),
+    "depthwise": ("memory", "dot", "popcount"),
+    "matvec": ("replay", "memory", "dot", "popcount"),
+    "maxpool": ("pool", "window", "crop"),
+    "sumpool": ("pool", "window", "crop"),
     "threshold": ("memory",),
+    "window": ("crop",),
 }  # library files below each unit
 Pin = tuple[str, str, str]  # direction, name, width: a number or a size of the case
 STREAM: tuple[Pin, ...] = (
@@ -23,6 +27,15 @@ STREAM: tuple[Pin, ...] = (
     ("input", "ready_i", "1"),
     ("output", "data_o", "out"),
 )
+SEVERAL: tuple[Pin, ...] = (
+    ("input", "rst_ni", "1"),
+    ("input", "valid_i", "sources"),
+    ("output", "ready_o", "sources"),
+    ("input", "data_i", "in"),
+    ("output", "valid_o", "sinks"),
+    ("input", "ready_i", "sinks"),
+    ("output", "data_o", "out"),
+)  # input streams, or output streams, of one unit
 CONFIGURATION: tuple[Pin, ...] = (
     ("input", "cfg_valid_i", "1"),
     ("input", "cfg_write_i", "1"),
@@ -33,9 +46,14 @@ CONFIGURATION: tuple[Pin, ...] = (
     ("output", "cfg_chain_o", "cfg"),
 )
 PINS: dict[str, tuple[Pin, ...]] = {
+    "add": SEVERAL,
     "argmax": STREAM,
+    "concat": SEVERAL,
+    "depthwise": (*STREAM, *CONFIGURATION),
+    "eager_fork": SEVERAL,
     "fifo": (*STREAM, ("output", "high_water_o", "level")),
     "matvec": (*STREAM, *CONFIGURATION),
+    "maxpool": STREAM,
     "memory": (
         ("input", "rst_ni", "1"),
         ("input", "enable_i", "1"),
@@ -43,10 +61,13 @@ PINS: dict[str, tuple[Pin, ...]] = {
         ("output", "data_o", "out"),
         *CONFIGURATION,
     ),
+    "pad": STREAM,
     "popcount": (("input", "data_i", "in"), ("output", "count_o", "out")),
     "replay": STREAM,
+    "sumpool": STREAM,
     "threshold": (*STREAM, *CONFIGURATION),
     "width": STREAM,
+    "window": STREAM,
 }  # of each unit, besides the clock
 
 
@@ -63,9 +84,9 @@ def run_unit(
     source = work / f"{top}.sv"
     write_atomic(source, top_text(unit, cases))
     for case in cases:
-        if case.store is not None:
-            digits = -(-case.store.bits // 4)
-            lines = "".join(f"{word:0{digits}x}\n" for word in case.store.image)
+        image = case.image or (case.store.image if case.store is not None else ())
+        if image:
+            lines = "".join(f"{word:x}\n" for word in image)
             write_atomic(work / f"{case.name}.hex", lines)
     save_cases(cases, work / "cases.json")
     library = [RTL / f"{stem}.sv" for stem in (unit, *PARTS.get(unit, ()))]
@@ -98,7 +119,8 @@ def top_text(unit: str, cases: Sequence[Case]) -> str:
 def _parameters(case: Case) -> dict[str, int | str]:
     store = case.store
     if store is None:
-        return dict(case.parameters)
+        file = {"File": f'"{case.name}.hex"'} if case.image else {}
+        return {**case.parameters, **file}
     return {
         **case.parameters,
         "File": f'"{case.name}.hex"',
@@ -115,7 +137,11 @@ def _width(size: str, case: Case) -> int:
             return case.out_bits
         case "cfg":
             return case.store.cfg_bits if case.store is not None else 0
+        case "sources":
+            return len(case.widths)
+        case "sinks":
+            return case.sinks
         case "level":
-            return case.parameters["Depth"].bit_length()
+            return int(case.parameters["Depth"]).bit_length()
         case _:
             return int(size)

@@ -29,11 +29,13 @@ class Case:
     """One parameter set of a stream unit with its vectors; words are non-negative integers.
 
     Without stalls output word k is taken ``(k + 1) * steps + stages - 1`` cycles after the first
-    input word: the datasheet's latency and throughput in one number.
+    input word: the datasheet's latency and throughput in one number. Where that is not a line, the
+    cycles stand in ``schedule``. A unit with several input streams has the stream of each word in
+    ``sources``, and the bits of a word of each stream in ``widths``.
     """
 
     name: str
-    parameters: Mapping[str, int]
+    parameters: Mapping[str, int | str]  # text is a literal of SystemVerilog
     in_bits: int
     out_bits: int
     inputs: tuple[int, ...]  # words, whole vectors
@@ -42,9 +44,22 @@ class Case:
     steps: int
     stages: int
     store: Store | None = None
+    schedule: tuple[int, ...] = ()
+    sources: tuple[int, ...] = ()
+    widths: tuple[int, ...] = (0,)
+    sinks: int = 1  # output streams, which all carry the same words
+    image: tuple[int, ...] = ()  # words of constants that no configuration reaches
+
+    def streams(self) -> list[list[int]]:
+        """The words of each input stream."""
+        sources = self.sources or (0,) * len(self.inputs)
+        pairs = list(zip(sources, self.inputs, strict=True))
+        return [[word for s, word in pairs if s == stream] for stream in range(len(self.widths))]
 
     def expected_cycles(self) -> list[int]:
         """When each output word is taken, counted from the first input word."""
+        if self.schedule:
+            return list(self.schedule)
         return [(k + 1) * self.steps + self.stages - 1 for k in range(len(self.outputs))]
 
 
@@ -60,7 +75,7 @@ def load_cases(path: Path) -> list[Case]:
 
 def _case(record: dict[str, Any]) -> Case:
     store = record.pop("store")
-    record |= {name: tuple(record[name]) for name in ("inputs", "outputs")}
+    record |= {name: tuple(value) for name, value in record.items() if isinstance(value, list)}
     if store is not None:
         store |= {name: tuple(store[name]) for name in ("image", "outputs")}
         record["store"] = Store(**store)

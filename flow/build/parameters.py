@@ -11,7 +11,7 @@ from flow.ops import ArgMax, Compare, Decode, MatVec, Threshold
 from flow.schedule import Folding, Unit
 
 MODULES = {
-    "matvec": ("matvec", "replay", "memory", "popcount"),
+    "matvec": ("matvec", "replay", "memory", "dot", "popcount"),
     "threshold": ("threshold", "memory"),
     "width": ("width",),
     "fifo": ("fifo",),

@@ -2,7 +2,7 @@
 //
 // Reference    flow/ops/matvec.py, bit-exact, the accumulator's wrap-around included
 // Latency      (Columns / Simd - 1) + 3 cycles from the first word taken to the first word offered
-// Throughput   (Rows / Pe) * (Columns / Simd) cycles per vector, vectors back to back
+// Throughput   (Rows / Pe) * (Columns / Simd) cycles per vector of Groups * Columns elements
 // Stall        input is taken in the first row fold only; a waiting result stops every stage
 //
 // Stages: 0 address and replay, 1 input and weights, 2 sum of Simd products, 3 accumulator, which
@@ -19,6 +19,7 @@ module matvec #(
   parameter int WeightKind = 1,   // 1 signed, 2 bipolar
   parameter int AccBits    = 12,  // accumulator, wraps
   parameter int Popcount   = 0,   // 1: both sides bipolar
+  parameter int Groups     = 1,   // group g of the rows sees the g-th vector, divides Rows / Pe
   parameter     File       = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
   parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
   parameter int CfgBits    = Pe * Simd * WeightBits
@@ -49,13 +50,15 @@ module matvec #(
   localparam int ColumnBits  = (ColumnFolds > 1) ? $clog2(ColumnFolds) : 1;
   localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
   localparam int RowBits     = Simd * WeightBits;            // one row's part of a weight word
-  localparam int XBits       = InBits + 1;                   // any input as a signed number
-  localparam int ProductBits = XBits + WeightBits;
+  localparam int ProductBits = InBits + 1 + WeightBits;
   localparam int ExactBits   = (Popcount != 0) ? $clog2(Simd + 1) : ProductBits + $clog2(Simd);
   localparam int SumBits     = (ExactBits < AccBits) ? ExactBits : AccBits;
 
   initial if (Rows % Pe != 0 || Columns % Simd != 0) begin
     $fatal(1, "%m: Pe=%0d must divide Rows=%0d and Simd=%0d Columns=%0d", Pe, Rows, Simd, Columns);
+  end
+  initial if (RowFolds % Groups != 0) begin
+    $fatal(1, "%m: Groups=%0d must divide Rows/Pe=%0d", Groups, RowFolds);
   end
   initial if (WeightKind != 1 && (WeightKind != 2 || WeightBits != 1)) begin
     $fatal(1, "%m: WeightKind=%0d of %0d bits is neither 1 nor 2", WeightKind, WeightBits);
@@ -82,7 +85,7 @@ module matvec #(
 
   replay #(
     .Length (ColumnFolds),
-    .Repeats(RowFolds),
+    .Repeats(RowFolds / Groups),
     .Bits   (Simd * InBits)
   ) u_replay (
     .clk_i  (clk_i),
@@ -126,38 +129,19 @@ module matvec #(
   assign column_last  = column_q == ColumnBits'(ColumnFolds - 1);
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [RowBits-1:0] row;
-    logic [SumBits-1:0] sum;
-    assign row = weights[pe*RowBits +: RowBits];
-    assign sum_d[pe*SumBits +: SumBits] = sum;
-
-    if (Popcount != 0) begin : gen_xnor
-      logic [$clog2(Simd+1)-1:0] agreeing;
-      popcount #(.Bits(Simd)) u_popcount (.data_i(row ~^ x), .count_o(agreeing));
-      assign sum = SumBits'(agreeing);
-    end else begin : gen_products
-      logic signed [XBits-1:0]       value, chosen;
-      logic signed [ProductBits-1:0] product;
-      logic [Simd-1:0]               minus;  // Icarus 11 miscounts an expression's ones, not a net's
-      logic                          unused;
-      assign minus  = (WeightKind == 2) ? ~row[Simd-1:0] : '0;
-      assign unused = ^product;  // a narrow accumulator drops the high bits
-      always_comb begin
-        sum = SumBits'($countones(minus));
-        for (int lane = 0; lane < Simd; lane++) begin
-          value = (InKind == 2) ? XBits'($signed({!x[lane*InBits], 1'b1}))
-                : (InKind == 1) ? XBits'($signed(x[lane*InBits +: InBits]))
-                                : $signed({1'b0, x[lane*InBits +: InBits]});
-          // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
-          chosen  = (WeightKind == 2 && !row[lane*WeightBits]) ? ~value : value;
-          product = ProductBits'(chosen);
-          if (WeightKind == 1) begin
-            product = product * ProductBits'($signed(row[lane*WeightBits +: WeightBits]));
-          end
-          sum = sum + SumBits'(product);
-        end
-      end
-    end
+    dot #(
+      .Simd      (Simd),
+      .InBits    (InBits),
+      .InKind    (InKind),
+      .WeightBits(WeightBits),
+      .WeightKind(WeightKind),
+      .SumBits   (SumBits),
+      .Popcount  (Popcount)
+    ) u_dot (
+      .x_i      (x),
+      .weights_i(weights[pe*RowBits +: RowBits]),
+      .sum_o    (sum_d[pe*SumBits +: SumBits])
+    );
   end
 
   // stage 2: accumulation

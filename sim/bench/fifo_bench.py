@@ -45,7 +45,7 @@ async def it_holds_exactly_its_depth(dut: Any) -> None:
     """``Depth`` words go in and not one more; they come out in order, and high water stays."""
 
     async def check(pins: Pins, case: Case) -> None:
-        depth = case.parameters["Depth"]
+        depth = int(case.parameters["Depth"])
         assert await fill(pins, case.inputs) == depth, "not as many words as the depth"
         await high_water_is(pins, depth)
         words = [word for _, word in await exchange(pins, [], depth)]
@@ -64,7 +64,7 @@ async def high_water_is_the_most_words_held(dut: Any) -> None:
     async def check(pins: Pins, case: Case) -> None:
         await exchange(pins, case.inputs, len(case.inputs))
         await high_water_is(pins, 1)
-        backlog = min(2, case.parameters["Depth"])
+        backlog = min(2, int(case.parameters["Depth"]))
         await fill(pins, case.inputs[:backlog])
         await high_water_is(pins, backlog)
 

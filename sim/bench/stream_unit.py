@@ -5,7 +5,7 @@ A test runs all parameter sets of the build side by side and names the ones that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from sim.stream import (
     Pins,
     always,
     cycles_until_valid,
-    exchange,
+    exchange_streams,
     expect_silence,
+    flow_for,
     offer_each_cycle,
     reset,
     start_clock,
@@ -51,15 +52,29 @@ async def expect_answers(
     *,
     offer: Pace = always,
     accept: Pace = always,
+    offers: Sequence[Pace] = (),
+    accepts: Sequence[Pace] = (),
     outputs: tuple[int, ...] | None = None,
-) -> list[int]:
-    """Every output word equals the reference, in order, and nothing follows; returns the cycles."""
-    wanted = case.outputs if outputs is None else outputs
-    taken = await exchange(pins, case.inputs, len(wanted), offer=offer, accept=accept)
-    for place, ((_, found), word) in enumerate(zip(taken, wanted, strict=True)):
-        assert found == word, f"output word {place} is {found:x}, not {word:x}"
+) -> list[list[int]]:
+    """Every output word equals the reference, in order, and nothing follows.
+
+    All streams of a side have one pace, or each its own (``offers``, ``accepts``). Returns the
+    cycles of the words of each output stream.
+    """
+    wanted, streams = case.outputs if outputs is None else outputs, case.streams()
+    all_taken = await exchange_streams(
+        pins,
+        streams,
+        [len(wanted)] * case.sinks,
+        offers=offers or [offer] * len(streams),
+        accepts=accepts or [accept] * case.sinks,
+        widths=case.widths,
+    )
+    for taken in all_taken:
+        for place, ((_, found), word) in enumerate(zip(taken, wanted, strict=True)):
+            assert found == word, f"output word {place} is {found:x}, not {word:x}"
     await expect_silence(pins, SILENCE + case.steps)
-    return [cycle for cycle, _ in taken]
+    return [[cycle for cycle, _ in taken] for taken in all_taken]
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
@@ -99,13 +114,46 @@ async def reset_of_a_full_unit_starts_over(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(percent=[20, 50, 80, 99])
+async def reset_in_full_flow_starts_over(dut: Any, percent: int) -> None:
+    """A reset leaves nothing behind while words come and go, wherever in the frame it falls."""
+
+    async def check(pins: Pins, case: Case) -> None:
+        cycles = case.expected_cycles()[-1] * percent // 100
+        await flow_for(pins, case.streams(), cycles, widths=case.widths)
+        await reset(pins)
+        await expect_answers(pins, case)
+
+    await for_each_case(dut, check)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+@cocotb.parametrize(shift=[1, 2])
+async def streams_may_have_different_paces(dut: Any, shift: int) -> None:
+    """A stream that comes or goes slowly delays the others and changes no answer."""
+
+    def turn(count: int, start: int) -> list[Pace]:
+        return [PACES[(start + stream * shift) % len(PACES)] for stream in range(count)]
+
+    async def check(pins: Pins, case: Case) -> None:
+        for start in range(len(PACES)):
+            offers, accepts = turn(len(case.widths), start), turn(case.sinks, start + 1)
+            await expect_answers(pins, case, offers=offers, accepts=accepts)
+
+    await for_each_case(dut, check)
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
 async def cycles_equal_the_datasheet(dut: Any) -> None:
     """Without stalls every word comes in the cycle that latency and throughput promise."""
 
     async def check(pins: Pins, case: Case) -> None:
-        cycles = await expect_answers(pins, case)
         wanted = case.expected_cycles()
-        assert cycles == wanted, f"words come in cycles {cycles[:8]}.., not {wanted[:8]}.."
+        for cycles in await expect_answers(pins, case):
+            pairs = enumerate(zip(cycles, wanted, strict=True))
+            at = next((k for k, (found, due) in pairs if found != due), 0)
+            late, due = cycles[at : at + 8], wanted[at : at + 8]
+            assert cycles == wanted, f"words {at}.. come in cycles {late}.., not {due}.."
 
     await for_each_case(dut, check)
 
@@ -116,7 +164,8 @@ async def valid_does_not_wait_for_ready(dut: Any) -> None:
 
     async def check(pins: Pins, case: Case) -> None:
         wanted = case.expected_cycles()[0]
-        found = await cycles_until_valid(pins, case.inputs, limit=wanted + 8)
+        streams = case.streams()
+        found = await cycles_until_valid(pins, streams, limit=wanted + 8, widths=case.widths)
         assert found == wanted, f"the first word is offered in cycle {found}, not {wanted}"
 
     await for_each_case(dut, check)

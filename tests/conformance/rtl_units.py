@@ -11,10 +11,17 @@ from sim.vectors import Case, Store
 from tests.conformance.hls_units import beats
 
 
-def stored_case(name, given, folding, source, x, *, steps, stages, spare=3, index=5):
-    """A MatVec or Threshold on ``x``; the configuration bus is ``spare`` bits wider than a word."""
+def stored_case(
+    name, given, folding, source, x, *, steps, stages, spare=3, index=5, parameters=None, fed=None
+):
+    """A MatVec or Threshold on ``x``; the configuration bus is ``spare`` bits wider than a word.
+
+    ``parameters`` are those of the generator unless given; ``fed`` is ``x`` in the order in which
+    the unit takes it, shape (vectors, words, lanes), where that differs.
+    """
     edge = Edge(x.shape[1:], source)
     lanes = folding.simd if hasattr(given, "weights") else folding.pe
+    fed = x.reshape(len(x), -1, lanes) if fed is None else fed
     output = given.out_type(edge).type
 
     def words(changed):
@@ -26,12 +33,12 @@ def stored_case(name, given, folding, source, x, *, steps, stages, spare=3, inde
     changed, flipped = _visible_change(given, layout, address, lambda op: words(op) != words(given))
     return Case(
         name=name,
-        parameters=unit_parameters(given, folding, "unit", edge),
-        in_bits=lanes * source.bits,
+        parameters=parameters or unit_parameters(given, folding, "unit", edge),
+        in_bits=fed.shape[-1] * source.bits,
         out_bits=folding.pe * output.bits,
-        inputs=tuple(beats(source.encode(x), lanes, source.bits)),
+        inputs=tuple(beats(source.encode(fed), fed.shape[-1], source.bits)),
         outputs=words(given),
-        vector=x.shape[1] // lanes,
+        vector=fed.shape[1],
         steps=steps,
         stages=stages,
         store=Store(

@@ -17,6 +17,8 @@ async def time_passes(dut):
 REFUSALS = [
     ("matvec", {"Rows": 4, "Pe": 3}, "Pe=3 must divide Rows=4 and Simd=4 Columns=8"),
     ("threshold", {"Channels": 8, "Lanes": 3}, "Lanes=3 does not divide Channels=8"),
+    ("window", {"Height": 2, "KernelH": 3}, "a window of 3 x 3 does not fit into 2 x 6"),
+    ("concat", {"Channels1": 3, "Lanes": 2}, "Lanes=2 must divide Channels0=4 and Channels1=3"),
     ("argmax", {"Classes": 10, "Lanes": 4}, "Lanes=4 does not divide Classes=10"),
 ]
 

@@ -122,6 +122,7 @@ async def reset_in_full_flow_starts_over(dut: Any, percent: int) -> None:
         cycles = case.expected_cycles()[-1] * percent // 100
         await flow_for(pins, case.streams(), cycles, widths=case.widths)
         await reset(pins)
+        await expect_silence(pins, SILENCE)
         await expect_answers(pins, case)
 
     await for_each_case(dut, check)

@@ -1,42 +1,17 @@
-"""What synthesis makes of a weight memory: block RAM and nothing to emulate a second port."""
+"""What synthesis makes of memories: block RAM and nothing to emulate a second port."""
 
-import os
-import re
-import subprocess
-import sys
-
-from sim.runner import RTL
+from tests.hls.cells import SIZES, cells
 
 BITS = 72
-SYNTHESIS = """
-import sys
-from pyosys import libyosys
-design = libyosys.Design()
-libyosys.run_pass(f"read_slang --top memory {sys.argv[1]} {sys.argv[2]}", design)
-libyosys.run_pass("synth_ecp5 -top memory", design)
-"""
 
 
-def cells(work, words):
+def memory(work, words):
     """ECP5 cells of memory.sv with ``words`` of :data:`BITS` bits, by type."""
-    values = {"Words": words, "Bits": BITS, "CfgBits": BITS}
-    given = " ".join(f"-G {name}={value}" for name, value in values.items())
-    source = os.path.relpath(RTL / "memory.sv", work)
-    done = subprocess.run(
-        [sys.executable, "-c", SYNTHESIS, given, source],
-        cwd=work,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    report = done.stdout[done.stdout.rindex("Printing statistics") :]
-    return {
-        name: int(count) for count, name in re.findall(r"^\s+(\d+)\s+([A-Z]\w+)$", report, re.M)
-    }
+    return cells("memory", {"Words": words, "Bits": BITS, "CfgBits": BITS}, work=work)
 
 
 def test_a_deep_memory_is_block_ram_with_its_output_register_inside(tmp_path):
-    found = cells(tmp_path, 512)
+    found = memory(tmp_path, 512)
 
     assert found["DP16KD"] == 2
     assert found["TRELLIS_FF"] == 1  # cfg_read_q; a second port would need one per bit
@@ -44,7 +19,23 @@ def test_a_deep_memory_is_block_ram_with_its_output_register_inside(tmp_path):
 
 
 def test_a_shallow_memory_is_distributed_ram(tmp_path):
-    found = cells(tmp_path, 16)
+    found = memory(tmp_path, 16)
 
     assert found["TRELLIS_DPR16X4"] == BITS / 4
     assert "DP16KD" not in found
+
+
+def test_a_line_buffer_is_block_ram_with_its_output_register_inside(tmp_path):
+    unit, what, sizes = SIZES[0]
+    found = cells(unit, sizes, work=tmp_path)
+
+    assert what == "3 x 3, 30 x 30 x 64 of 1 bit, 32 lanes"
+    assert found["DP16KD"] == 1
+    assert found["TRELLIS_FF"] < 48  # counters; an emulated port or output needs 32 more
+    assert "TRELLIS_DPR16X4" not in found
+
+
+def test_constant_multipliers_of_one_cost_no_multiplier(tmp_path):
+    unit, _, sizes = next(row for row in SIZES if row[0] == "add")
+
+    assert "MULT18X18D" not in cells(unit, sizes, work=tmp_path)

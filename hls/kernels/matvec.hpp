@@ -11,19 +11,20 @@
 #include "popcount.hpp"
 
 template <int Rows, int Columns, int Pe, int Simd, int InBits, int InKind, int WeightBits,
-          int WeightKind, int AccBits, int Popcount>
+          int WeightKind, int AccBits, int Popcount, int Groups = 1>
 void matvec(hls::stream<ap_uint<Simd * InBits>>& in, hls::stream<ap_uint<Pe * AccBits>>& out,
             const ap_uint<Pe * Simd * WeightBits> (&weights)[(Rows / Pe) * (Columns / Simd)],
             int vectors) {
   static_assert(0 < Pe && Rows % Pe == 0, "Pe must divide Rows");
+  static_assert(0 < Groups && Rows / Pe % Groups == 0, "Groups must divide Rows / Pe");
   static_assert(0 < Simd && Columns % Simd == 0, "Simd must divide Columns");
   static_assert(0 < AccBits && AccBits <= 63, "an accumulator has 1 to 63 bits");
   static_assert(WeightKind == SignedKind || WeightKind == BipolarKind, "WeightKind is 1 or 2");
   static_assert(Popcount == 0 || (InKind == BipolarKind && WeightKind == BipolarKind),
                 "Popcount counts agreeing bits: inputs and weights must be bipolar");
   constexpr int ColumnFolds = Columns / Simd;
-  constexpr int RowFolds = Rows / Pe;
-  constexpr int Cycles = RowFolds * ColumnFolds;
+  constexpr int RowFolds = Rows / Pe / Groups;  // of a group, which sees a part of the input
+  constexpr int Cycles = Groups * RowFolds * ColumnFolds;
 
   ap_uint<Simd * InBits> replay[ColumnFolds];
   ap_uint<AccBits> accumulator[Pe];
@@ -56,12 +57,12 @@ cycles:
     }
 
     const bool row_done = column_fold == ColumnFolds - 1;
-    const bool vector_done = row_done && row_fold == RowFolds - 1;
+    const bool group_done = row_done && row_fold == RowFolds - 1;
     if (row_done) {
       out.write(sums);
     }
     column_fold = row_done ? 0 : column_fold + 1;
-    row_fold = vector_done ? 0 : row_done ? row_fold + 1 : row_fold;
-    address = vector_done ? 0 : address + 1;
+    row_fold = group_done ? 0 : row_done ? row_fold + 1 : row_fold;
+    address = address == Cycles - 1 ? 0 : address + 1;
   }
 }

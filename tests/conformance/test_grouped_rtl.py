@@ -8,8 +8,9 @@ import pytest
 from flow.build.parameters import unit_parameters
 from flow.ir import Edge, IntType
 from flow.ops import MatVec
+from sim.kernels import KernelRun, run_kernels
 from sim.unit import run_unit
-from tests.conformance.hls_units import any_codes, fold
+from tests.conformance.hls_units import CACHE, any_codes, fold
 from tests.conformance.rtl_units import stored_case
 from tests.conformance.test_window_rtl import in_order
 
@@ -85,6 +86,17 @@ def test_a_grouped_product_equals_the_reference(simulator, compiled, tmp_path):
     cases = [grouped_case(number) for number in range(len(GROUPED))]
 
     run_unit("matvec", cases, work=tmp_path, cache=compiled, simulator=simulator)
+
+
+def test_a_grouped_product_of_the_kernel_equals_the_reference():
+    cases = [grouped_case(number) for number in range(len(GROUPED))]
+    runs = [
+        KernelRun(c.parameters, c.inputs, (len(c.inputs) // c.vector,), c.store.image)
+        for c in cases
+    ]
+
+    for case, written in zip(cases, run_kernels("matvec", runs, binaries=CACHE), strict=True):
+        assert tuple(written) == case.outputs
 
 
 @pytest.mark.rtl

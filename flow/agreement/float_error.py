@@ -15,7 +15,7 @@ from flow.ingest.logits import Logits
 from flow.ingest.rounding import reaches, round_exactly
 from flow.ingest.steps import Affine, Clip, Leaky, Normalise, Rounded, Stair, Step, at
 from flow.ir import Array, Graph, Op
-from flow.ops import Add, MatVec, Reshape, SumPool
+from flow.ops import Add, Concat, MatVec, Reshape, SumPool
 from flow.ops.window import slide
 
 UNIT = Fraction(1, 1 << 23)  # twice the unit roundoff of float32: room for fused and ordered sums
@@ -104,9 +104,21 @@ def sum_error(
         element = np.ravel_multi_index(place[1:], node.op.shape)
         inner = map(int, np.unravel_index(element, graph.edge(node.inputs[0]).shape))
         return sum_error(graph, node.inputs[0], values, (place[0], *inner))
+    if isinstance(node.op, Concat):
+        channel = place[-1]
+        for name in node.inputs:
+            if channel < graph.edge(name).shape[-1]:
+                return sum_error(graph, name, values, (*place[:-1], channel))
+            channel -= graph.edge(name).shape[-1]
     sample = [values[name][place[0]] for name in node.inputs]
     magnitude, terms = float_terms(node.op, sample, place[1:])
-    return magnitude * terms * UNIT
+    error = magnitude * terms * UNIT
+    if isinstance(node.op, Add):  # its terms may be sums themselves
+        column = place[-1] if node.op.multipliers.shape[1] > 1 else 0
+        factors = node.op.multipliers[:, column].tolist()
+        for name, factor in zip(node.inputs, factors, strict=True):
+            error += abs(factor) * sum_error(graph, name, values, place)
+    return error
 
 
 @singledispatch

@@ -23,7 +23,7 @@ def invert(
     """
     thresholds = np.zeros((channels, quantizer.steps), dtype=np.int64)
     sign = np.ones(channels, dtype=np.int64)
-    same = all(len(values) == 1 for values in _tuples(steps, quantizer))
+    same = all(len(values) <= 1 for values in _tuples(steps, quantizer))
     for channel in range(1 if same else channels):
         answers = [
             required(steps, quantizer.bound(code, channel), channel)

@@ -26,11 +26,6 @@ from flow.ir import Affine, Array, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, Decode
 from flow.passes import Change, Policy, check_trained, run_passes
 
-_OF_IMAGES = (
-    "Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
-    "Im2Col", "MaxPoolNHWC", "QuantAvgPool2d",
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
@@ -152,7 +147,7 @@ def _declare_input(state: State, stated: str | None, scale: str | Fraction | Non
         raise InputError(f"{state.source.path}: {where}: {error}") from None
     _check_note(state.source, noted, kind, _scale(scale))
     shape = state.source.input_shape
-    image = len(shape) == 3 and any(node.op in _OF_IMAGES for node in state.source.nodes)
+    image = len(shape) in (2, 3) and state.works_on_images
     whole, view = input_shape_and_view(state.source) if image else ((prod(shape),), None)
     state.input_edge, state.input_view = Edge(whole, kind), view
     state.input_affine = AffineStep((_scale(scale),))

@@ -7,6 +7,7 @@ also says in which order a flattened image stands in the file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from math import prod
 from typing import Any
@@ -24,9 +25,10 @@ _PASSING = (
 _LAST = ("Im2Col", "MaxPoolNHWC")
 
 
-def graph_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that the graph gives a sample of the file: an image (C, H, W) is (H, W, C)."""
-    return (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
+def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that the graph gives an image (C, H, W) or a line (C, L) of the file, channels
+    last: (H, W, C), and (1, L, C)."""
+    return (*(1,) * (3 - len(shape)), *shape[1:], shape[0])
 
 
 def file_view(shape: tuple[int, ...]) -> Array:
@@ -53,11 +55,12 @@ def is_channels_last(source: Source) -> bool:
 
 
 def input_shape_and_view(source: Source) -> tuple[tuple[int, ...], Array]:
-    """The shape that the graph gives an input of three axes, and the file's view of it."""
+    """The shape that the graph gives an image or a line of the input, and the file's view of it."""
     shape = source.input_shape
     if is_channels_last(source):
         return shape, channels_last_view(shape)
-    return graph_shape(shape), file_view(graph_shape(shape))
+    whole = image_shape(shape)
+    return whole, file_view(whole).reshape(shape)
 
 
 def channels_last_view(shape: tuple[int, ...]) -> Array:
@@ -67,8 +70,17 @@ def channels_last_view(shape: tuple[int, ...]) -> Array:
 
 def flattened(step: Step, places: int) -> Step:
     """A step of an image's channels as a step of the elements of all its ``places``."""
+    return _each(step, lambda values: values * places)
+
+
+def repeated(step: Step, places: int) -> Step:
+    """The same where the elements of a channel stand together."""
+    return _each(step, lambda values: tuple(v for v in values for _ in range(places)))
+
+
+def _each(step: Step, spread: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Step:
     changes: dict[str, Any] = {
-        field.name: value * places
+        field.name: spread(value)
         for field in fields(step)
         if isinstance(value := getattr(step, field.name), tuple) and len(value) > 1
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from flow.ingest.reader import Constant
 from flow.ingest.rounding import Rounding, reaches, round_exactly
-from flow.ingest.steps import Bound
+from flow.ingest.steps import Bound, at
 from flow.ingest.surd import Surd
 from flow.ir import Array, IntType
 
@@ -57,8 +57,7 @@ class Quantizer:
             return Bound(Surd.of(row[code - self.low - 1]))
         if self.bipolar:
             return Bound(Surd.of(0))
-        scale = self.scale[channel if len(self.scale) > 1 else 0]
-        zero = self.zero_point[channel if len(self.zero_point) > 1 else 0]
+        scale, zero = at(self.scale, channel), at(self.zero_point, channel)
         point, strict = reaches(code, self.rounding)
         return Bound(Surd.of((point - zero) * scale), strict)
 

@@ -18,6 +18,11 @@ from flow.ir import Array, Edge, Graph, IntType, Node, Op
 from flow.ops import Decode, Reshape
 from flow.passes import Change, Policy
 
+_OF_IMAGES = (
+    "Conv", "Pad", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
+    "Im2Col", "MaxPoolNHWC", "QuantAvgPool2d",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Real:
@@ -203,8 +208,14 @@ class State:
         return replace(real, edge=edge, steps=steps)
 
     def is_input(self, real: Real) -> bool:
-        """Whether a tensor is the file's input, whose integers nothing has stated yet."""
-        return real.edge == self.source.input and self.input_edge is None
+        """Whether a tensor is the file's input before any quantizer or statement of its integers:
+        real numbers that no edge carries."""
+        return real.edge == self.source.input and not real.quantized
+
+    @property
+    def works_on_images(self) -> bool:
+        """Whether a node of the file convolves, pads or pools."""
+        return any(node.op in _OF_IMAGES for node in self.source.nodes)
 
     def graph(self, name: str, output: str) -> Graph:
         """The finished graph; raises ``InputError`` when no quantizer stated the input's type."""

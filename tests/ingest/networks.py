@@ -38,7 +38,7 @@ class Writer:
     def bipolar(self, x, scale=1.0):
         return self.node("BipolarQuant", x, self.constant(scale), domain=QONNX)
 
-    def model(self, output, outputs=10, *, opset=13, **properties):
+    def model(self, output, outputs=10, *, opset=13, qonnx=1, **properties):
         info = helper.make_tensor_value_info
         graph = helper.make_graph(
             self.nodes,
@@ -47,8 +47,8 @@ class Writer:
             [info(output, TensorProto.FLOAT, [1, outputs])],
             self.constants,
         )
-        sets = [helper.make_opsetid("", opset), helper.make_opsetid(QONNX, 1)]
-        model = helper.make_model(graph, opset_imports=sets, ir_version=8)
+        sets = [helper.make_opsetid("", opset), helper.make_opsetid(QONNX, qonnx)]
+        model = helper.make_model(graph, opset_imports=sets, ir_version=10 if opset > 20 else 8)
         helper.set_model_props(model, {f"bitproof.{k}": v for k, v in properties.items()})
         return model
 

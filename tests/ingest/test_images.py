@@ -168,16 +168,22 @@ REFUSED = {
         "(Conv): a window of 7 does not fit into 5 elements; pad first",
     ),
     "automatic padding": (
-        lambda w, x: conv(w, x, auto_pad="SAME_UPPER"),
-        "(Conv): auto_pad 'SAME_UPPER'; export explicit pads",
+        lambda w, x: conv(w, x, auto_pad="SAME"),
+        "(Conv): auto_pad 'SAME' is unknown; export explicit pads",
+    ),
+    "automatic padding of what no window sees": (
+        lambda w, x: w.node(
+            "MaxPool", x, kernel_shape=[1, 1], strides=[3, 1], auto_pad="SAME_UPPER"
+        ),
+        "(MaxPool): auto_pad 'SAME_UPPER' with strides that skip; export explicit pads",
     ),
     "strides of one dimension": (
         lambda w, x: conv(w, x, strides=[2]),
         "(Conv): attribute 'strides' is [2], not 2 integers",
     ),
-    "rounding up": (
-        lambda w, x: w.node("MaxPool", x, kernel_shape=[2, 2], ceil_mode=1),
-        "(MaxPool): rounds its size up; use ceil_mode=0 and explicit pads",
+    "strides of 0": (
+        lambda w, x: w.node("MaxPool", x, kernel_shape=[2, 2], strides=[0, 1]),
+        "(MaxPool): a kernel, stride or dilation below 1",
     ),
     "a window of padding": (
         lambda w, x: w.node("MaxPool", x, kernel_shape=[2, 2], pads=[2, 0, 0, 0]),
@@ -191,9 +197,24 @@ REFUSED = {
         lambda w, x: w.node("MaxPool", w.node("Mul", x, w.constant(-1.0)), kernel_shape=[2, 2]),
         "(MaxPool): its input is scaled by a number of 0 or below; pool in front of that",
     ),
-    "an average with pads": (
-        lambda w, x: w.node("AveragePool", x, kernel_shape=[2, 2], pads=[1, 1, 1, 1]),
-        "(AveragePool): averages with pads or dilation; use neither",
+    "an average that counts zeros between two values": (
+        lambda w, x: w.node(
+            "AveragePool",
+            w.quant(x, 1.0, 3, signed=False, zero=0.5),
+            kernel_shape=[2, 2],
+            pads=[1, 1, 1, 1],
+            count_include_pad=1,
+        ),
+        "(AveragePool): averages padding whose 0 is no integer on its input's grid; "
+        "use a whole zero point",
+    ),
+    "an average of padding alone": (
+        lambda w, x: w.node("AveragePool", x, kernel_shape=[2, 2], pads=[2, 0, 0, 0]),
+        "(AveragePool): a window holds nothing but padding; pad less",
+    ),
+    "an average with dilation": (
+        lambda w, x: w.node("AveragePool", x, kernel_shape=[2, 2], dilations=[2, 1]),
+        "(AveragePool): averages with dilation; use a depthwise convolution",
     ),
     "an average over channels": (
         lambda w, x: w.node("ReduceMean", x, w.constant([1], np.int64)),
@@ -211,13 +232,49 @@ REFUSED = {
         lambda w, x: w.node("MatMul", x, w.quant(w.constant(np.eye(4)), 1.0, 2, signed=True)),
         "(MatMul): works on an image; flatten it in front of a dense layer",
     ),
-    "another shape": (
-        lambda w, x: w.node("Reshape", x, w.constant([1, 6, 10], np.int64)),
-        "(Reshape): the shape [1, 6, 10] is not (batch, all the rest); only flatten is read",
+    "an image whose elements are mixed": (
+        lambda w, x: conv(
+            w,
+            w.node(
+                "Reshape",
+                w.node(
+                    "Transpose",
+                    w.node("Reshape", x, w.constant([1, 2, 30], np.int64)),
+                    perm=[0, 2, 1],
+                ),
+                w.constant([1, 3, 5, 4], np.int64),
+            ),
+        ),
+        "(Conv): an image whose elements the file mixed; keep its axes whole",
+    ),
+    "scales within a channel": (
+        lambda w, x: conv(
+            w,
+            w.node(
+                "Reshape",
+                w.quant(w.node("Flatten", x), np.arange(60) % 5 + 1, 3, signed=True),
+                w.constant([1, 3, 5, 4], np.int64),
+            ),
+        ),
+        "(Conv): a scale or bias that differs within a channel of the image; "
+        "use one for each channel",
     ),
     "a convolution of a vector": (
         lambda w, x: conv(w, w.node("Flatten", x)),
-        "(Conv): an input of shape (60,) is no image; only 2-D images are read",
+        "(Conv): an input of shape (60,) is no image; only 1-D and 2-D images are read",
+    ),
+    "a join of heights": (
+        lambda w, x: w.node("Concat", x, x, axis=2),
+        "(Concat): joins images along height or width; join channels, axis 1",
+    ),
+    "a join of other sizes": (
+        lambda w, x: w.node("Concat", x, w.bipolar(conv(w, x)), axis=1),
+        "(Concat): joins tensors of shapes [(3, 5, 4), (4, 3, 2)]; "
+        "they may differ in one axis only",
+    ),
+    "a second quantizer of the input": (
+        lambda w, x: w.node("Add", x, w.quant("x", 0.5, 3, signed=False)),
+        "(Quant): the input is quantized twice; quantize it once, then branch",
     ),
     "adding another size": (
         lambda w, x: w.node("Add", x, w.bipolar(conv(w, x))),

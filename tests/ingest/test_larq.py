@@ -160,11 +160,6 @@ def padded(w, x):
     return w.node("Conv", x, w.constant(np.ones((2, 2, 3, 3))), pads=[1, 1, 1, 1])
 
 
-def last_first(w, x):
-    x = w.node("Transpose", x, perm=[0, 2, 3, 1])
-    return w.node("Conv", x, w.constant(np.ones((2, 4, 1, 1))))
-
-
 def signed(after):
     def middle(w, x):
         return w.node("Conv", after(w, w.node("Sign", x)), w.constant(np.ones((2, 2, 1, 1))))
@@ -177,10 +172,6 @@ REFUSED = {
         padded,
         "(Conv): a bipolar tensor cannot be padded with 0: it has no such value; "
         "pad with -1 or +1 in the model",
-    ),
-    "channels last": (
-        last_first,
-        "(Conv): its image has axes (4, 4, 2) for 2 channels; put the channels first (NCHW)",
     ),
     "always the same": (
         signed(lambda w, x: w.node("Mul", x, w.constant(0.0))),

@@ -56,8 +56,9 @@ REFUSED = {
         "give the layer a weight quantizer",
     ),
     "an input scale per channel": (
-        lambda w, x: w.quant(layer(w, x), np.arange(1, 9), 4, signed=False),
-        "node 'Gemm_5' (Gemm): its input has a scale per channel; use one scale for the tensor",
+        lambda w, x: w.quant(layer(w, x), 1.1 ** -np.arange(1, 99, 13), 4, signed=False),
+        "node 'Gemm_5' (Gemm): its input has a scale per channel, on a common grid of 41 bits; "
+        "use one scale for the tensor",
     ),
     "a scale per column": (
         lambda w, x: w.bipolar(
@@ -92,8 +93,25 @@ REFUSED = {
         "node 'Div_3' (Div): division by a tensor or by 0 is no monotone step",
     ),
     "an add of tensors that are not quantized": (
-        lambda w, x: w.bipolar(w.node("Add", layer(w, x), x)),
-        "node 'Add_3' (Add): adds 'Gemm_2_out', which is not quantized; add a QuantIdentity",
+        lambda w, x: w.bipolar(w.node("Add", w.node("Relu", layer(w, x)), x)),
+        "node 'Add_4' (Add): adds 'Relu_3_out', which is not quantized; add a QuantIdentity",
+    ),
+    "a join along the batch": (
+        lambda w, x: w.node("Concat", x, x, axis=0),
+        "node 'Concat_1' (Concat): joins along the batch; use an axis behind it",
+    ),
+    "a join of what is not quantized": (
+        lambda w, x: w.node("Concat", x, w.node("Relu", layer(w, x)), axis=1),
+        "node 'Concat_4' (Concat): joins 'Relu_3_out', which is not quantized; "
+        "add a QuantIdentity in front",
+    ),
+    "a join with a constant": (
+        lambda w, x: w.node("Concat", x, w.constant(np.ones((1, 2))), axis=1),
+        "node 'Concat_1' (Concat): input 1 is a constant where data is wanted",
+    ),
+    "an input scaled by 0": (
+        lambda w, x: w.node("Mul", x, w.constant(0.0)),
+        "node 'Gemm_3' (Gemm): its input is scaled by 0; drop the layer, or train again",
     ),
     "a product of two tensors": (
         lambda w, x: w.bipolar(w.node("Mul", x, x)),
@@ -160,7 +178,7 @@ OF_IMAGES = {
     ),
     "an average of nothing": (
         lambda w, x: w.node("AveragePool", x, kernel_shape=[0, 0]),
-        "node 'AveragePool_1' (AveragePool): kernel (0, 0) averages nothing",
+        "node 'AveragePool_1' (AveragePool): a kernel, stride or dilation below 1",
     ),
     "an average that is not quantized again": (
         lambda w, x: w.node("AveragePool", x, kernel_shape=[1, 1]),
@@ -231,7 +249,7 @@ REFUSED |= {
     ),
     "a power of integers": (
         lambda w, x: w.node("Pow", integers(w, 2), integers(w, 2)),
-        "node 'Pow_1' (Pow): a power of other than float32 constants; fold it at export",
+        "node 'Pow_1' (Pow): of constants other than float32; fold it at export",
     ),
     "the root of a negative constant": (
         lambda w, x: w.node("Pow", w.constant(-1.0), w.constant(0.5)),

@@ -15,9 +15,9 @@ from flow.ingest.steps import Affine, Normalise
 
 @reads("Mul", "Div", "Add", "Sub", inputs=2)
 def elementwise(state: State, node: SourceNode) -> Tensor:
-    """A tensor and a constant, one value or one per channel; or the sum of two tensors."""
+    """A tensor and a constant, one value or one per channel; or the sum or difference of two."""
     first, second = (state.tensors[name] for name in node.inputs[:2])
-    if node.op == "Add" and isinstance(first, Real) and isinstance(second, Real):
+    if node.op in ("Add", "Sub") and isinstance(first, Real) and isinstance(second, Real):
         return residual(state, node)
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         return _folded(node, first, second)

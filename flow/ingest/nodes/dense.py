@@ -11,9 +11,9 @@ from flow.ingest.nodes.product import (
     add_product,
     meaning,
     open_product,
-    quantized_input,
     quantized_weights,
     row_scales,
+    uniform_data,
 )
 from flow.ingest.nodes.registry import reads
 from flow.ingest.order import channels_last_view
@@ -44,8 +44,7 @@ def gemm(state: State, node: SourceNode) -> Tensor:
 
 def _product(state: State, node: SourceNode, *, transposed: bool) -> Real:
     weights = quantized_weights(state, node, axes=2, rows=0 if transposed else 1)
-    real = settled(state, node)
-    scale, offset = quantized_input(state, node, real)
+    real, scale, offset = uniform_data(state, node, settled(state, node))
     shape = state.edges[real.edge].shape
     last = channels_last_view(shape)
     if len(shape) == 3 and not np.array_equal(real.view, last):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from flow.ingest.nodes.registry import reads
-from flow.ingest.reader import SourceNode
+from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights
 
 
@@ -34,21 +36,25 @@ def gather(state: State, node: SourceNode) -> Tensor:
     return np.take(values, places, axis=axis)
 
 
-@reads("Concat", inputs=1)
-def concat(state: State, node: SourceNode) -> Tensor:
-    """Constants one after the other."""
-    parts = [state.constant(node, place) for place in range(len(node.inputs))]
-    return np.concatenate(parts, axis=node.integer("axis"))
-
-
 @reads("Pow", inputs=2)
 def power(state: State, node: SourceNode) -> Tensor:
     """Of constants, rounded to float32 once: what a file that was folded before holds."""
-    base, exponent = state.constant(node, 0), state.constant(node, 1)
-    if base.dtype != np.float32 or exponent.dtype != np.float32:
-        raise node.refuse("a power of other than float32 constants; fold it at export")
+    return folded(node, np.power, state.constant(node, 0), state.constant(node, 1))
+
+
+@reads("Log", inputs=1)
+def logarithm(state: State, node: SourceNode) -> Tensor:
+    """Of constants: how Brevitas computes a bit width that it exports."""
+    return folded(node, np.log, state.constant(node, 0))
+
+
+def folded(node: SourceNode, function: Callable[..., Constant], *values: Constant) -> Constant:
+    """A function of float32 constants, computed in float64 and rounded to float32 once."""
+    if any(value.dtype != np.float32 for value in values):
+        raise node.refuse("of constants other than float32; fold it at export")
     with np.errstate(all="ignore"):
-        result = np.power(base.astype(np.float64), exponent.astype(np.float64)).astype(np.float32)
+        result: Constant = function(*(value.astype(np.float64) for value in values))
+        result = result.astype(np.float32)
     if not np.isfinite(result).all():
         raise node.refuse("makes NaN or infinity of constants; train again")
     return result

@@ -9,9 +9,11 @@ import numpy as np
 
 from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.registry import reads
+from flow.ingest.order import file_view, repeated
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Tensor, Weights
 from flow.ir import Array
+from flow.ops import Reshape, Transpose
 
 
 @reads("Reshape", inputs=2)
@@ -22,17 +24,27 @@ def reshape(state: State, node: SourceNode) -> Tensor:
     if not isinstance(tensor, Real):
         return tensor.reshape(_resolve(node, wanted, tensor.shape))
     shape = _resolve(node, wanted, (state.source.batch, *tensor.view.shape))
-    if len(state.shape(tensor)) > 1:
-        if shape == (state.source.batch, *tensor.view.shape):
-            return tensor
-        if shape != (state.source.batch, tensor.view.size):
-            raise node.refuse(
-                f"the shape {wanted} is not (batch, all the rest); only flatten is read"
-            )
+    if shape == (state.source.batch, *tensor.view.shape):
+        return tensor
     if not shape or shape[0] != state.source.batch:
         raise node.refuse(f"makes shape {[*shape]}, which mixes the batch; keep axis 0 as it is")
-    real = state.vector(node, settled(state, node))
+    real = settled(state, node)
+    if shape[1:] != (real.view.size,):
+        real = _in_file_order(state, node, real)
+    real = state.vector(node, real)
     return replace(real, view=real.view.reshape(shape[1:]))
+
+
+def _in_file_order(state: State, node: SourceNode, real: Real) -> Real:
+    """An image moved to the order of the file, so that its elements may be grouped anew."""
+    shape = state.shape(real)
+    if len(shape) != 3 or not np.array_equal(real.view.ravel(), file_view(shape).ravel()):
+        return real
+    edge = state.add("transpose", Transpose((2, 0, 1)), (real.edge,), source=node)
+    steps = tuple(repeated(step, shape[0] * shape[1]) for step in real.steps)
+    edge = state.add("flatten", Reshape((real.view.size,)), (edge,), source=node)
+    view = np.arange(real.view.size).reshape(real.view.shape)
+    return replace(real, edge=edge, steps=steps, view=view)
 
 
 @reads("Flatten", inputs=1)

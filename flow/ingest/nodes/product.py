@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from flow.ingest.nodes.grid import on_one_grid
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.state import Real, State, Weights, exact
 from flow.ingest.steps import Affine, at
@@ -17,6 +18,9 @@ from flow.passes.accumulators import accumulator_type
 _LARGEST = 1 << 31  # of a weight
 
 
+_AXES = {2: "a matrix", 3: "(out, in, length)", 4: "(out, in, height, width)"}
+
+
 def quantized_weights(state: State, node: SourceNode, *, axes: int, rows: int = 0) -> Weights:
     """The weights of a layer, which passed a quantizer or are a constant of whole numbers, or of
     one number per row with either sign; ``rows`` is the axis of rows."""
@@ -24,7 +28,7 @@ def quantized_weights(state: State, node: SourceNode, *, axes: int, rows: int = 
     if not isinstance(weights, Weights):
         weights = _constant(node, state.constant(node, 1), rows)
     if weights.codes.ndim != axes:
-        wanted = "a matrix" if axes == 2 else "(out, in, height, width)"
+        wanted = _AXES[axes]
         raise node.refuse(f"weights of shape {weights.codes.shape} where {wanted} is wanted")
     return weights
 
@@ -48,20 +52,37 @@ def _constant(node: SourceNode, values: Constant, rows: int) -> Weights:
     return Weights(codes, scale, IntType.bipolar1() if binary else kind)
 
 
-def quantized_input(state: State, node: SourceNode, real: Real) -> tuple[Fraction, Fraction]:
-    """Scale and offset of a layer's input, one for all of it, straight from a quantizer."""
+def quantized_data(state: State, node: SourceNode, real: Real) -> Real:
+    """``real``, which must be what a quantizer made, scaled at most."""
     if state.is_input(real):
         raise node.refuse("the input is not quantized; add a QuantIdentity in front of the layer")
-    affine = real.affine
-    if affine is None:
+    if real.affine is None:
         raise node.refuse(
             f"its input {node.inputs[0]!r} is not quantized; add a QuantIdentity before the layer"
         )
+    if not real.quantized:
+        raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
+    return real
+
+
+def uniform_data(state: State, node: SourceNode, real: Real) -> tuple[Real, Fraction, Fraction]:
+    """``quantized_data`` with one scale and offset for all of it, and these."""
+    real = on_one_grid(state, node, quantized_data(state, node, real))
+    affine = real.affine
+    assert affine is not None
+    scale, offset = affine.scale[0], affine.offset[0]
+    if not scale:
+        raise node.refuse("its input is scaled by 0; drop the layer, or train again")
+    return real, scale, offset
+
+
+def quantized_input(state: State, node: SourceNode, real: Real) -> tuple[Fraction, Fraction]:
+    """Scale and offset of a layer's input, one for all of it, straight from a quantizer."""
+    affine = quantized_data(state, node, real).affine
+    assert affine is not None
     scale, offset = set(affine.scale), set(affine.offset)
     if len(scale) > 1 or len(offset) > 1:
         raise node.refuse("its input has a scale per channel; use one scale for the tensor")
-    if not real.quantized:
-        raise node.refuse("follows a layer with no quantizer between; add a QuantIdentity")
     return scale.pop(), offset.pop()
 
 

@@ -124,6 +124,8 @@ def apply_quantizer(
     The file calls the result ``tensor``, else it is what ``node`` makes."""
     after, tensor = _meaning(q), node.outputs[0] if tensor is None else tensor
     if state.is_input(real):
+        if state.input_edge is not None:
+            raise node.refuse("the input is quantized twice; quantize it once, then branch")
         if real.steps or q.table:
             raise node.refuse(
                 "the input is scaled before it is quantized; state its integer type "
@@ -158,7 +160,7 @@ def _stated(state: State, real: Real, kind: IntType) -> Real:
     shape = state.source.input_shape
     plain = np.arange(real.view.size).reshape(shape)
     whole, view = shape, plain
-    if len(shape) == 3:
+    if len(shape) == 3 or (len(shape) == 2 and state.works_on_images):
         whole, view = input_shape_and_view(state.source)
     untouched = np.array_equal(real.view, plain)
     moved = whole == shape and len(shape) == 3 and np.array_equal(real.view, file_view(shape))

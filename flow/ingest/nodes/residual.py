@@ -1,12 +1,12 @@
-"""The sum of two quantized tensors, on the coarsest grid that holds both exactly."""
+"""The sum of two tensors of integers, on the coarsest grid that holds both exactly."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from math import gcd, lcm
 
 import numpy as np
 
+from flow.ingest.nodes.grid import grid
 from flow.ingest.nodes.levels import settled
 from flow.ingest.reader import SourceNode
 from flow.ingest.state import Real, State, Tensor
@@ -16,19 +16,23 @@ from flow.ops import Add
 
 
 def residual(state: State, node: SourceNode) -> Tensor:
-    """``scale_a * a + scale_b * b`` as ``grid * (m_a * a + m_b * b)`` with whole multipliers.
+    """``scale_a * a + scale_b * b`` as ``grid * (m_a * a + m_b * b)`` with whole multipliers;
+    of a difference the second scale is negative.
 
     Any two float scales have a rational quotient, so that such a grid exists; where their
-    quotient is no small fraction the multipliers, and so the sum, are wide.
+    quotient is no small fraction the multipliers, and so the sum, are wide. A term may be the
+    accumulator of a layer or another sum: its register's every value is in the range of this one.
     """
     pair = first, second = settled(state, node, 0), settled(state, node, 1)
+    if node.op == "Sub":
+        pair = first, second = first, second.then(Affine((Fraction(-1),)))
     affines = [_affine(state, node, place, real) for place, real in enumerate(pair)]
     same = np.array_equal(first.view, second.view)
     if state.shape(first) == state.shape(second) and not same:
         raise node.refuse("adds a flattened image to what is none; flatten both or neither")
     size = max(len(affine.scale) for affine in affines)
     columns = [[at(affine.scale, c) for affine in affines] for c in range(size)]
-    grids = tuple(_grid(*column) for column in columns)
+    grids = tuple(map(grid, columns))
     multipliers = [
         [int(at(affine.scale, c) / grid) for c, grid in enumerate(grids)] for affine in affines
     ]
@@ -48,16 +52,10 @@ def residual(state: State, node: SourceNode) -> Tensor:
 
 def _affine(state: State, node: SourceNode, place: int, real: Real) -> Affine:
     affine = real.affine
-    if state.is_input(real) or affine is None or not real.quantized:
+    if state.is_input(real) or affine is None:
         raise node.refuse(
             f"adds {node.inputs[place]!r}, which is not quantized; add a QuantIdentity in front"
         )
     if 0 in affine.scale:
         raise node.refuse(f"adds {node.inputs[place]!r}, which has a scale of 0")
     return affine
-
-
-def _grid(first: Fraction, second: Fraction) -> Fraction:
-    """The largest positive number of which both are whole multiples."""
-    whole = lcm(first.denominator, second.denominator)
-    return Fraction(gcd(int(first * whole), int(second * whole)), whole)

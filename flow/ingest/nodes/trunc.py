@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
+from flow.ingest.nodes.fold import folded
 from flow.ingest.nodes.quant import apply_quantizer, rounding_mode
 from flow.ingest.nodes.registry import reads
 from flow.ingest.quantizer import Quantizer
@@ -14,10 +17,15 @@ from flow.ingest.steps import Affine, Rounded
 
 _MODES = {"Round": Rounding.HALF_EVEN, "Floor": Rounding.FLOOR, "Ceil": Rounding.CEIL}
 
+_FUNCTIONS = {"Round": np.rint, "Floor": np.floor, "Ceil": np.ceil}
+
 
 @reads("Round", "Floor", "Ceil", inputs=1)
 def rounded(state: State, node: SourceNode) -> Tensor:
     """To a whole number; Round gives a tie to the even one."""
+    tensor = state.tensors[node.inputs[0]]
+    if isinstance(tensor, np.ndarray):  # Brevitas computes a bit width that it exports
+        return folded(node, _FUNCTIONS[node.op], tensor)
     return state.real(node).then(Rounded(_MODES[node.op]))
 
 
@@ -47,9 +55,10 @@ def trunc(state: State, node: SourceNode) -> Tensor:
                 f"an output scale {float(factor):g} times the input's; use 1, 2, 4 ..."
             )
         output_zero = zero / factor
-    steps = Affine((1 / scale,), (zero,)), Rounded(Rounding.HALF_EVEN)
-    real = real.then(steps[0]).then(steps[1])
-    real = real.then(Affine((after / factor,), (-output_zero * after,)))
+    on_grid = {*affine.scale} == {scale} and {*affine.offset} == {-scale * zero}
+    if not on_grid or after != scale * factor:  # else rounding to integers changes nothing
+        real = real.then(Affine((1 / scale,), (zero,))).then(Rounded(Rounding.HALF_EVEN))
+        real = real.then(Affine((after / factor,), (-output_zero * after,)))
     if len(node.inputs) == 5:
         low, high = _ends(state, real, affine, scale, zero, factor, mode)
     else:

@@ -46,7 +46,7 @@ def _folded(node: SourceNode, first: Constant, second: Constant) -> Constant:
         raise node.refuse("of two constants that are not float32; fold it at export")
     compute = {"Mul": np.multiply, "Div": np.divide, "Add": np.add, "Sub": np.subtract}
     with np.errstate(all="ignore"):
-        result: Constant = compute[node.op](first, second)
+        result = np.asarray(compute[node.op](first, second))  # numpy makes numbers of no axes
     if not np.isfinite(result).all():
         raise node.refuse("makes NaN or infinity of constants; train again")
     return result

@@ -53,8 +53,8 @@ def folded(node: SourceNode, function: Callable[..., Constant], *values: Constan
     if any(value.dtype != np.float32 for value in values):
         raise node.refuse("of constants other than float32; fold it at export")
     with np.errstate(all="ignore"):
-        result: Constant = function(*(value.astype(np.float64) for value in values))
-        result = result.astype(np.float32)
+        exact = function(*(value.astype(np.float64) for value in values))
+    result = np.asarray(exact, dtype=np.float32)  # of no axes numpy makes a number of its own
     if not np.isfinite(result).all():
         raise node.refuse("makes NaN or infinity of constants; train again")
     return result

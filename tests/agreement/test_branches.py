@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from flow.agreement.float_error import sum_error
 from flow.ir import IntType
 from flow.ops import Add, Concat
+from tests.agreement.test_float_engines import images
 from tests.agreement.test_operators import SEEDS, agrees, head, requantized, scale
 from tests.ingest.networks import Writer
 
@@ -132,3 +134,34 @@ def test_requantized_and_clipped_images_agree():
     x = w.bipolar(w.node("Conv", requantized(w, rng, x), w.constant(np.ones((3, 2, 2, 2)))))
     lowered = agrees(w, head(w, rng, x, 3))
     assert sum(node.name.startswith("act") for node in lowered.graph.nodes) == 5
+
+
+def test_channels_that_fall_and_have_zero_points_of_their_own_reach_a_layer_exactly():
+    rng = np.random.default_rng(0)
+    w = Writer((1, 3))
+    x = w.quant("x", 1.0, 5, signed=True)
+    x = w.quant(x, [0.5, 0.75, 0.5], 3, signed=True, zero=np.array([0.0, 1.0, 2.0]))
+    y = w.quant(x, [1.0, 0.25, 0.5], 3, signed=True, zero=np.array([1.0, 0.0, -1.0]))
+    x = w.node("Mul", w.node("Concat", x, y, axis=1), w.constant([1, -1, 2, -2, 1, -0.5]))
+    lowered = agrees(w, head(w, rng, x, 6, spatial=False))
+    (add,) = (node.op for node in lowered.graph.nodes if isinstance(node.op, Add))
+    assert add.multipliers.tolist() == [[2, -3, 4, -8, 1, -1]]  # quarters
+
+
+def test_the_rounding_of_a_sum_of_sums_is_that_of_all_its_terms():
+    """float32 adds up each layer before it adds the layers, and errs in both."""
+    rng = np.random.default_rng(0)
+    w = Writer((1, 6))
+    x = w.quant("x", 0.5, 3, signed=True)
+    y = w.node("Add", *(branch(w, rng, x, 6, 6, kinds=("sum",)) for _ in range(2)))
+    lowered = agrees(w, head(w, rng, requantized(w, rng, y), 6, spatial=False))
+    graph = lowered.graph
+    values = graph.evaluate_all(images(lowered, 3))
+    add = graph.node("add0")
+    for channel in range(6):
+        place = (1, channel)
+        own = [abs(int(m)) for m in np.broadcast_to(add.op.multipliers, (2, 6))[:, channel]]
+        terms = [sum_error(graph, name, values, place) for name in add.inputs]
+        assert all(terms)
+        inner = sum(m * term for m, term in zip(own, terms, strict=True))
+        assert sum_error(graph, "add0_out", values, place) >= inner

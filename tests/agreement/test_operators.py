@@ -221,3 +221,13 @@ def test_a_line_of_the_input_is_an_image_of_one_row(tmp_path, stated):
     assert str(lowered.graph.input_edge) == "1x6x2:s3"
     assert lowered.graph.nodes[0].name == "window0"
     assert agree_qonnx(path, lowered, images(lowered, 20)).mismatches == 0
+
+
+def test_channels_keep_their_scales_where_the_file_groups_the_elements_anew():
+    rng = np.random.default_rng(0)
+    w = Writer((1, 2, 4, 6))
+    x = w.quant("x", 0.5, 3, signed=True)
+    x = w.quant(x, [[[0.5]], [[0.75]]], 3, signed=True)
+    x = w.node("Reshape", x, w.constant([1, 8, 6], np.int64))
+    x = w.node("Conv", x, w.constant(rng.integers(-2, 3, (8, 1, 3))), group=8)
+    agrees(w, head(w, rng, requantized(w, rng, x), 8))

@@ -11,6 +11,7 @@ with warnings.catch_warnings():
     import brevitas.nn as qnn
     from brevitas.export import export_qonnx
     from brevitas.quant import (
+        Int8ActPerTensorFloat,
         Int8WeightPerTensorFloat,
         SignedBinaryActPerTensorConst,
         SignedBinaryWeightPerTensorConst,
@@ -18,6 +19,7 @@ with warnings.catch_warnings():
     )
 
 __all__ = [
+    "Int8ActPerTensorFloat",
     "Int8WeightPerTensorFloat",
     "SignedBinaryActPerTensorConst",
     "SignedBinaryWeightPerTensorConst",

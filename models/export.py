@@ -14,7 +14,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from google.protobuf.message import Message
@@ -23,16 +22,19 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.change_batchsize import ChangeBatchSize
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.cleanup import cleanup_model
+from torch import Tensor, nn
 
 from flow.atomic import write_atomic, write_json
 from flow.errors import ClaimError
+from flow.ir import IntType
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
-from models.fully_connected import integer_logits
+from models.networks import floats, integer_logits
 from models.recipe import load_recipe
 from models.train import Trained, train
 
 Progress = Callable[[int, int], None]
+_AT_ONCE = 500  # images that qonnx executes together
 PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "numpy", "scikit-learn")
 
 
@@ -82,24 +84,27 @@ def train_and_export(
 def export(trained: Trained) -> bytes:
     """The trained network as a cleaned QONNX file with what later stages must know beside it."""
     data, recipe = trained.data, trained.recipe
-    pixels = int(np.prod(data.shape))
+    properties = {
+        "bitproof.recipe": recipe.name,
+        "bitproof.dataset": data.name,
+        "bitproof.seed": str(recipe.training.seed),
+        "bitproof.correct": f"{trained.correct}/{trained.total}",
+        "bitproof.accuracy": str(trained.accuracy),
+    }
+    return qonnx_file(trained.model, floats(recipe.network, data.test_x[:1]), data.type, properties)
+
+
+def qonnx_file(
+    model: nn.Module, example: Tensor, pixel: IntType, properties: Mapping[str, str]
+) -> bytes:
+    """A Brevitas model that takes ``example``, a batch of one, as a cleaned QONNX file."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         raw = Path(folder) / "raw.onnx"
-        export_qonnx(trained.model, args=torch.zeros(1, pixels), export_path=str(raw))
-        model = cleanup_model(ModelWrapper(str(raw))).model
-    _strip(model)
-    onnx.helper.set_model_props(
-        model,
-        {
-            "bitproof.recipe": recipe.name,
-            "bitproof.dataset": data.name,
-            "bitproof.input_type": str(data.type),
-            "bitproof.seed": str(recipe.training.seed),
-            "bitproof.correct": f"{trained.correct}/{trained.total}",
-            "bitproof.accuracy": str(trained.accuracy),
-        },
-    )
-    return bytes(model.SerializeToString(deterministic=True))
+        export_qonnx(model, args=torch.zeros_like(example), export_path=str(raw))
+        cleaned = cleanup_model(ModelWrapper(str(raw))).model
+    _strip(cleaned)
+    onnx.helper.set_model_props(cleaned, {**properties, "bitproof.input_type": str(pixel)})
+    return bytes(cleaned.SerializeToString(deterministic=True))
 
 
 def _strip(message: Message) -> None:
@@ -118,13 +123,11 @@ def _execute_again(blob: bytes, trained: Trained) -> tuple[int, int]:
     Logits are compared as integers. They can differ where float32 sums in another order move a
     hidden activation by one level; the class may not.
     """
-    x = trained.data.test_x.reshape(trained.total, -1).astype(np.float32)
+    x = floats(trained.recipe.network, trained.data.test_x)
     with _quiet():
-        model = ModelWrapper(onnx.load_from_string(blob))
-        model = model.transform(ChangeBatchSize(len(x))).transform(InferShapes())
-        found = execute_onnx(model, {model.graph.input[0].name: x})[model.graph.output[0].name]
+        found = torch.cat([_execute(blob, part) for part in x.split(_AT_ONCE)])
     with torch.no_grad():
-        logits = integer_logits(trained.model, torch.tensor(found))
+        logits = integer_logits(trained.model, found)
     classes = logits.argmax(axis=1)
     differing = int((classes != trained.logits.argmax(axis=1)).sum())
     if differing:
@@ -134,6 +137,14 @@ def _execute_again(blob: bytes, trained: Trained) -> tuple[int, int]:
         )
     correct = int((classes == trained.data.test_y).sum())
     return correct, int((logits != trained.logits).any(axis=1).sum())
+
+
+def _execute(blob: bytes, x: Tensor) -> Tensor:
+    """qonnx's logits of one batch; it holds every tensor of the batch."""
+    model = ModelWrapper(onnx.load_from_string(blob))
+    model = model.transform(ChangeBatchSize(len(x))).transform(InferShapes())
+    name, output = model.graph.input[0].name, model.graph.output[0].name
+    return torch.tensor(execute_onnx(model, {name: x.numpy()})[output])
 
 
 @contextlib.contextmanager

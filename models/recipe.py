@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from flow.errors import InputError
 
@@ -14,11 +14,13 @@ Positive = Annotated[int, Field(gt=0)]
 Bits = Annotated[int, Field(ge=1, le=8)]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a TOML file: no unknown key, no value of another type."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Network(_Table):
+class FullyConnected(Table):
     """What is trained: fully connected layers, BatchNorm between them."""
 
     kind: Literal["fully-connected"]
@@ -27,7 +29,32 @@ class Network(_Table):
     activation_bits: Bits
 
 
-class Training(_Table):
+class Convolutional(Table):
+    """A convolutional network; its channels are ``width`` times those of the publication."""
+
+    kind: Literal["cnv", "resnet", "depthwise"]
+    weight_bits: Bits
+    activation_bits: Bits
+    width: Annotated[float, Field(gt=0, le=4)] = 1.0
+    blocks: Annotated[int, Field(ge=1, le=18)] = 1  # of each stage of resnet: 6 * blocks + 2 layers
+    shared_scale: bool = True  # of the two terms of each sum of resnet
+
+    @model_validator(mode="after")
+    def _padded(self) -> Self:
+        if self.kind != "cnv" and self.activation_bits == 1:
+            raise ValueError(f"{self.kind} pads with 0, which is no sign; use 2 bits or more")
+        return self
+
+
+Network = FullyConnected | Convolutional
+
+
+def scaled(channels: int, network: Convolutional) -> int:
+    """So many channels, at the network's width."""
+    return max(1, round(channels * network.width))
+
+
+class Training(Table):
     """How it is trained: Adam with a cosine schedule, optionally taught by a float network."""
 
     epochs: Positive
@@ -38,12 +65,12 @@ class Training(_Table):
     teacher_epochs: Annotated[int, Field(ge=0)] = 0  # 0: no teacher
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """A whole recipe."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     dataset: str
-    network: Network
+    network: Annotated[Network, Field(discriminator="kind")]
     training: Training
 
 
@@ -62,11 +89,22 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        found = error.errors()
-        first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])  # says more
-        where = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            table = {"network": Network, "training": Training}.get(str(first["loc"][0]), Recipe)
-            legal = ", ".join(table.model_fields)
-            raise InputError(f"{path}: unknown key {where!r}; known are {legal}") from None
-        raise InputError(f"{path}: {where!r}: {first['msg']}; got {first['input']!r}") from None
+        raise InputError(f"{path}: {_first_error(error)}") from None
+
+
+def _first_error(error: ValidationError) -> str:
+    """The key and what is wrong with it, of an unknown key where there is one."""
+    found = error.errors()
+    first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])  # says more
+    place = [str(part) for part in first["loc"]]
+    table: type[Table] = {"training": Training}.get(place[0], Recipe) if place else Recipe
+    if place[0] == "network":
+        table = FullyConnected if "fully-connected" in place else Convolutional
+        place = ["network", *place[2:]]  # without the kind
+    where = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}; known are {', '.join(table.model_fields)}"
+    if first["type"] == "union_tag_invalid":
+        expected, given = first["ctx"]["expected_tags"], first["ctx"]["tag"]
+        return f"'network.kind': Input should be one of {expected}; got {given!r}"
+    return f"{where!r}: {first['msg']}; got {first['input']!r}"

@@ -16,11 +16,12 @@ from torch.nn import functional
 from flow.errors import ClaimError, InputError
 from flow.ir import Array
 from models.data import Dataset
-from models.fully_connected import fully_connected, integer_logits
+from models.networks import build, floats, integer_logits
 from models.recipe import Recipe, Training
 
 Progress = Callable[[int, int], None]
 TEACHER_WIDTH = 256
+_TEST_BATCH = 1000
 TEACHER_SOFTNESS = 2.0  # divides the teacher's logits: softer targets say more about classes
 
 
@@ -53,7 +54,7 @@ def train(recipe: Recipe, data: Dataset, *, progress: Progress | None = None) ->
         raise InputError(f"data set {data.name!r}: pixels of type {data.type}; needs unsigned ones")
     with _reproducible(recipe.training.seed):
         model, history = _trained(recipe, data, progress)
-        logits = _test_logits(model, data)
+        logits = _test_logits(recipe, model, data)
     correct = int((logits.argmax(axis=1) == data.test_y).sum())
     return Trained(recipe, model, data, logits, correct, len(data.test_y), history)
 
@@ -79,10 +80,8 @@ def _trained(
     """The network in evaluation mode, and the mean loss of each epoch."""
     settings = recipe.training
     random = torch.Generator().manual_seed(settings.seed)
-    x, y = _floats(data.train_x), torch.tensor(data.train_y)
-    model = fully_connected(
-        recipe.network, inputs=x.shape[1], classes=data.classes, pixel=data.type
-    )
+    x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
+    model = build(recipe.network, shape=data.shape, classes=data.classes, pixel=data.type)
     targets = _taught(settings, x, y, data, random) if settings.teacher_epochs else None
     optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
@@ -122,21 +121,18 @@ def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
 
 
 @torch.no_grad()
-def _test_logits(model: nn.Sequential, data: Dataset) -> Array:
-    return integer_logits(model, model(_floats(data.test_x)))
-
-
-def _floats(x: Array) -> Tensor:
-    return torch.tensor(x, dtype=torch.float32).flatten(1)
+def _test_logits(recipe: Recipe, model: nn.Sequential, data: Dataset) -> Array:
+    parts = floats(recipe.network, data.test_x).split(_TEST_BATCH)
+    return integer_logits(model, torch.cat([model(part) for part in parts]))
 
 
 def _taught(
     settings: Training, x: Tensor, y: Tensor, data: Dataset, random: torch.Generator
 ) -> Tensor:
     """Soft targets (images, classes) of a float network trained here on the same images."""
-    pixels = x / data.type.hi
+    pixels = x.flatten(1) / data.type.hi
     teacher = nn.Sequential(
-        nn.Linear(x.shape[1], TEACHER_WIDTH),
+        nn.Linear(pixels.shape[1], TEACHER_WIDTH),
         nn.ReLU(),
         nn.Dropout(0.2),
         nn.Linear(TEACHER_WIDTH, TEACHER_WIDTH),

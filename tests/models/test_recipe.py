@@ -80,6 +80,12 @@ UNKNOWN = [
         "unknown key 'network.bias'; known are kind, hidden, weight_bits, activation_bits",
     ),
     (
+        'kind = "fully-connected"\nhidden = [8]',
+        'kind = "cnv"\nhidden = [8]',
+        "unknown key 'network.hidden'; known are kind, weight_bits, activation_bits, width, "
+        "blocks, shared_scale",
+    ),
+    (
         "dataset",
         "data = 1\ndataset",
         "unknown key 'data'; known are name, dataset, network, training",
@@ -115,7 +121,17 @@ IMPOSSIBLE = [
     ),
     ("hidden = [8]", "hidden = []", "'network.hidden': List should have at least 1 item"),
     ("weight_bits = 1", "weight_bits = 9", "'network.weight_bits': Input should be less than or"),
-    ("fully-connected", "dense", "'network.kind': Input should be 'fully-connected'; got 'dense'"),
+    (
+        "fully-connected",
+        "dense",
+        "'network.kind': Input should be one of 'fully-connected', 'cnv', 'resnet', 'depthwise'; "
+        "got 'dense'",
+    ),
+    (
+        'kind = "fully-connected"\nhidden = [8]',
+        'kind = "resnet"',
+        "'network': Value error, resnet pads with 0, which is no sign; use 2 bits or more",
+    ),
     ('"small"', '"Not A Name"', "'name': String should match pattern"),
 ]
 

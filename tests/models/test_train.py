@@ -13,8 +13,8 @@ from flow.ir import IntType, integers
 from models import export as export_module
 from models.data import Dataset, load_dataset
 from models.export import train_and_export
-from models.fully_connected import integer_logits
-from models.recipe import Network, Recipe, Training
+from models.networks import integer_logits
+from models.recipe import FullyConnected, Recipe, Training
 from models.train import train
 
 TINY = """
@@ -40,7 +40,7 @@ def recipe(*, bits=1, **training):
     return Recipe(
         name="tiny",
         dataset="digits",
-        network=Network(
+        network=FullyConnected(
             kind="fully-connected", hidden=[16], weight_bits=bits, activation_bits=bits
         ),
         training=Training(**settings),

@@ -1,0 +1,89 @@
+"""From a recipe's network table to the Brevitas model, its input and its integer logits."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from flow.errors import ClaimError, InputError
+from flow.ir import Array, IntType
+from models.cnv import cnv
+from models.depthwise import depthwise
+from models.fully_connected import fully_connected
+from models.recipe import FullyConnected, Network
+from models.resnet import resnet
+
+_CONVOLUTIONAL = {"cnv": cnv, "resnet": resnet, "depthwise": depthwise}
+_CALIBRATION = 2, 8  # batches and images of each, of random pixels
+
+
+def build(
+    network: Network, *, shape: tuple[int, ...], classes: int, pixel: IntType
+) -> nn.Sequential:
+    """The untrained network for images of ``shape``, channels last, weights from torch's generator.
+
+    Raises:
+        InputError: the network does not take images of that shape.
+    """
+    if isinstance(network, FullyConnected):
+        return fully_connected(network, inputs=prod(shape), classes=classes, pixel=pixel)
+    if len(shape) != 3 or (network.kind == "cnv" and shape[:2] != (32, 32)):
+        wanted = "32x32 images" if network.kind == "cnv" else "images"
+        found = "x".join(map(str, shape))
+        raise InputError(f"network {network.kind!r}: takes {wanted}, not {found}; use other data")
+    made = _CONVOLUTIONAL[network.kind]
+    return made(network, channels=shape[2], classes=classes, pixel=pixel)
+
+
+def floats(network: Network, x: Array) -> Tensor:
+    """Images (batch, H, W, C) or vectors as the network takes them: flat, or channels first."""
+    values = torch.tensor(x, dtype=torch.float32)
+    if isinstance(network, FullyConnected):
+        return values.flatten(1)
+    return values.permute(0, 3, 1, 2).contiguous()
+
+
+def random_network(
+    network: Network, *, shape: tuple[int, ...], classes: int, pixel: IntType, seed: int
+) -> nn.Sequential:
+    """An untrained network in evaluation mode that is no special case: scales and BatchNorm
+    statistics are those of random pixels, gains have either sign, biases are not 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build(network, shape=shape, classes=classes, pixel=pixel).train()
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0.0, 0.3)
+                with torch.no_grad():
+                    module.weight[::5] *= -1
+                module.momentum = None  # the mean of all batches
+        batches, size = _CALIBRATION
+        with torch.no_grad():
+            for _ in range(batches):
+                x = torch.randint(pixel.lo, pixel.hi + 1, (size, *shape)).numpy()
+                model(floats(network, x))
+    return model.eval()
+
+
+def integer_logits(model: nn.Sequential, logits: Tensor) -> Array:
+    """The integers (batch, classes) that the float logits of ``model`` stand for.
+
+    A logit is an integer times one scale, plus float32 rounding. Without the rounding, equal logits
+    are equal again, so the class of a tie is the same in every engine: the smallest index.
+
+    Raises:
+        ClaimError: a logit lies between two integers, so the scale is not the logits' scale.
+    """
+    quantizer = next(m for m in reversed(list(model)[:-1]) if hasattr(m, "act_quant"))
+    scale = float(quantizer.act_quant.scale() * model[-1].quant_weight().scale)
+    steps = logits.double().numpy() / scale
+    nearest = np.rint(steps)
+    if not (np.abs(steps - nearest) < 1 / 16).all():
+        raise ClaimError(
+            f"logits are no integers times {scale}; the last layer must be linear alone"
+        )
+    return nearest.astype(np.int64)

@@ -1,0 +1,83 @@
+"""Convolutional definitions: the published shapes, what they refuse, and training one."""
+
+import numpy as np
+import pytest
+import torch
+
+from flow.errors import InputError
+from flow.ir import IntType
+from models.data import Dataset
+from models.networks import build, random_network
+from models.recipe import Convolutional, Recipe, Training
+from models.train import train
+
+PIXEL = IntType(8)
+
+
+def network(kind, **options):
+    return Convolutional(kind=kind, **{"weight_bits": 2, "activation_bits": 2, **options})
+
+
+def layers(model):
+    return [m for m in model.modules() if hasattr(m, "quant_weight")]
+
+
+PUBLISHED = [
+    ("cnv", {}, (32, 32, 3), 10, 1_542_848, 9),
+    ("resnet", {"blocks": 1}, (32, 32, 3), 10, 77_360, 10),
+    ("resnet", {"blocks": 3}, (32, 32, 3), 10, 270_896, 22),
+    ("depthwise", {}, (96, 96, 3), 2, 208_112, 28),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "shape", "classes", "weights", "count"), PUBLISHED)
+def test_at_width_1_the_network_is_the_published_one(kind, options, shape, classes, weights, count):
+    model = build(network(kind, **options), shape=shape, classes=classes, pixel=PIXEL)
+    assert sum(layer.weight.numel() for layer in layers(model)) == weights
+    assert len(layers(model)) == count
+
+
+def test_a_shared_scale_is_one_quantizer_of_both_terms():
+    for shared in (True, False):
+        made = network("resnet", shared_scale=shared, width=0.25)
+        model = build(made, shape=(8, 8, 3), classes=4, pixel=PIXEL)
+        for block in list(model)[4:7]:
+            assert (block.of_path is block.of_shortcut) == shared
+
+
+def test_the_same_seed_makes_the_same_network_and_leaves_torch_alone():
+    def made(seed):
+        small = network("resnet", width=0.125)
+        return random_network(small, shape=(8, 8, 3), classes=4, pixel=PIXEL, seed=seed)
+
+    before = torch.random.get_rng_state()
+    first, again, other = made(1).state_dict(), made(1).state_dict(), made(2).state_dict()
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    assert any(not torch.equal(value, other[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        ("cnv", (28, 28, 1), "network 'cnv': takes 32x32 images, not 28x28x1; use other data"),
+        ("resnet", (64,), "network 'resnet': takes images, not 64; use other data"),
+    ],
+)
+def test_other_images_are_refused(kind, shape, message):
+    with pytest.raises(InputError) as caught:
+        build(network(kind), shape=shape, classes=10, pixel=PIXEL)
+    assert str(caught.value) == message
+
+
+def test_a_recipe_of_a_convolutional_network_trains():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (24, 8, 8, 1)), rng.integers(0, 2, 24)
+    data = Dataset("noise", PIXEL, 2, x, y, x, y)
+    training = Training(epochs=2, batch=8, learning_rate=0.01, seed=0)
+    small = network("resnet", width=0.125)
+    recipe = Recipe(name="small", dataset="noise", network=small, training=training)
+    trained = train(recipe, data)
+    assert trained.logits.shape == (24, 2)
+    again = train(recipe, data)
+    np.testing.assert_array_equal(trained.logits, again.logits)

@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all lint fmt clean
+.PHONY: help env demo test test-all bench lint fmt clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: $(VENV)/ready lint  ## the gate: lint, then every test that is not slow (S
 
 test-all: $(VENV)/ready lint  ## everything, slow tests too
 	$(PYTEST) -n 2 --sim $(SIM)
+
+bench: $(VENV)/ready  ## time and memory of lowering and of the batched engine, against references
+	$(VENV)/bin/python -m tests.bench.ingestion
 
 lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
 	$(VENV)/bin/python -m ruff check .

@@ -30,7 +30,7 @@ class Surd:
     @classmethod
     def of(cls, value: Fraction | int) -> Surd:
         """A rational number."""
-        return cls(_tidy([(Fraction(1), Fraction(value))]))
+        return cls(((_ONE, Fraction(value)),)) if value else _ZERO
 
     @classmethod
     def root(cls, radicand: Fraction) -> Surd:
@@ -41,17 +41,21 @@ class Surd:
         return cls(((radicand, Fraction(1)),)) if rational is None else cls.of(rational)
 
     def __add__(self, other: Surd) -> Surd:
+        if not self.terms or not other.terms:
+            return self if self.terms else other
         return Surd(_tidy([*self.terms, *other.terms]))
 
     def __neg__(self) -> Surd:
-        return self.times(Fraction(-1))
+        return Surd(tuple((radicand, -c) for radicand, c in self.terms))
 
     def __sub__(self, other: Surd) -> Surd:
         return self + -other
 
     def times(self, factor: Fraction) -> Surd:
         """The product with a rational."""
-        return Surd(_tidy((radicand, c * factor) for radicand, c in self.terms))
+        return (
+            Surd(tuple((radicand, c * factor) for radicand, c in self.terms)) if factor else _ZERO
+        )
 
     def times_root(self, radicand: Fraction) -> Surd:
         """The product with the square root of a rational."""
@@ -106,6 +110,10 @@ class Surd:
             ends = [coefficient * Fraction(end, 1 << bits) for end in (root, above)]
             low, high = low + min(ends), high + max(ends)
         return low, high
+
+
+_ONE = Fraction(1)
+_ZERO = Surd(())
 
 
 def _tidy(terms: Iterable[tuple[Fraction, Fraction]]) -> tuple[tuple[Fraction, Fraction], ...]:

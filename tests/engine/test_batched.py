@@ -128,6 +128,23 @@ def test_the_memory_bound_changes_no_integer(memory):
     assert done[-1] == (33, 33)
 
 
+@pytest.mark.parametrize("images", [40, 400])
+def test_no_layer_sees_more_images_than_the_memory_holds(images, monkeypatch):
+    """However many images there are: what is in flight does not grow with them."""
+    graph = random_chain(5)
+    seen = []
+
+    def watched(x, weights):
+        seen.append(len(x))
+        return product(x, weights)
+
+    monkeypatch.setattr("flow.engine.kernels.product", watched)
+    elements = sum(edge.elements for edge in graph.edges().values())
+    engine = BatchedEngine(graph, memory=7 * 16 * elements)
+    engine.run(random_inputs(graph, images))
+    assert max(seen) == engine.batch == 7
+
+
 def test_an_empty_batch_gives_empty_edges():
     graph = random_chain(5)
     x = random_inputs(graph, 0)

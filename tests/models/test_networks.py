@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from flow.errors import InputError
+from flow.ingest import lower
 from flow.ir import IntType
-from models.data import Dataset
-from models.networks import build, random_network
-from models.recipe import Convolutional, Recipe, Training
+from models.data import load_dataset
+from models.export import train_and_export
+from models.networks import build, floats, random_network
+from models.recipe import Convolutional, FullyConnected, load_recipe
 from models.train import train
 
 PIXEL = IntType(8)
@@ -70,14 +73,55 @@ def test_other_images_are_refused(kind, shape, message):
     assert str(caught.value) == message
 
 
-def test_a_recipe_of_a_convolutional_network_trains():
+def test_the_pools_of_cnv_leave_one_pixel():
+    model = build(network("cnv", width=0.125), shape=(32, 32, 3), classes=10, pixel=PIXEL).eval()
+    sizes = []
+    for layer in list(model):
+        if isinstance(layer, nn.MaxPool2d | nn.Flatten):
+            layer.register_forward_hook(lambda _, given, __: sizes.append(given[0].shape[2:]))
+    model(torch.zeros(1, 3, 32, 32))
+    assert [tuple(size) for size in sizes] == [(28, 28), (10, 10), (1, 1)]
+
+
+def test_images_are_channels_first_or_flat_channels_last():
+    x = np.arange(24).reshape(1, 2, 4, 3)
+    found = floats(network("resnet"), x)
+    for place in np.ndindex(x.shape):
+        n, row, column, channel = place
+        assert found[n, channel, row, column] == x[place]
+    dense = FullyConnected(kind="fully-connected", hidden=[2], weight_bits=1, activation_bits=1)
+    assert floats(dense, x).tolist() == [list(range(24))]
+
+
+RECIPE = """
+name = "small"
+dataset = "{data}"
+[network]
+kind = "resnet"
+weight_bits = 2
+activation_bits = 2
+width = 0.125
+[training]
+epochs = 2
+batch = 8
+learning_rate = 0.01
+seed = 0
+"""
+
+
+def test_a_recipe_of_a_convolutional_network_trains_in_parts(tmp_path, monkeypatch):
+    """However many images are run at once, all are counted; the file is what was trained."""
     rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, (24, 8, 8, 1)), rng.integers(0, 2, 24)
-    data = Dataset("noise", PIXEL, 2, x, y, x, y)
-    training = Training(epochs=2, batch=8, learning_rate=0.01, seed=0)
-    small = network("resnet", width=0.125)
-    recipe = Recipe(name="small", dataset="noise", network=small, training=training)
-    trained = train(recipe, data)
-    assert trained.logits.shape == (24, 2)
-    again = train(recipe, data)
-    np.testing.assert_array_equal(trained.logits, again.logits)
+    data = tmp_path / "noise.npz"
+    np.savez(data, x=rng.integers(0, 256, (24, 8, 8, 1)), y=rng.integers(0, 2, 24))
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(RECIPE.format(data=data))
+    whole = train(load_recipe(recipe), load_dataset(str(data), root=tmp_path))
+    monkeypatch.setattr("models.train._TEST_BATCH", 10)
+    monkeypatch.setattr("models.export._AT_ONCE", 10)
+    record = train_and_export(recipe, tmp_path / "small.onnx", data_root=tmp_path)
+    assert (record["correct"], record["total"]) == (whole.correct, 24)
+    lowered = lower(tmp_path / "small.onnx")
+    x = load_dataset(str(data), root=tmp_path).test_x
+    found = lowered.graph.evaluate_all(x)[lowered.graph.logits]
+    assert (found != whole.logits).any(axis=1).sum() == record["images_with_other_logits"] == 0

@@ -53,9 +53,9 @@ class Surd:
 
     def times(self, factor: Fraction) -> Surd:
         """The product with a rational."""
-        return (
-            Surd(tuple((radicand, c * factor) for radicand, c in self.terms)) if factor else _ZERO
-        )
+        if not factor:
+            return _ZERO
+        return Surd(tuple((radicand, c * factor) for radicand, c in self.terms))
 
     def times_root(self, radicand: Fraction) -> Surd:
         """The product with the square root of a rational."""

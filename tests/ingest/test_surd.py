@@ -59,3 +59,13 @@ def test_a_root_beside_its_float_is_told_apart_from_it():
 
 def test_the_product_of_two_equal_roots_is_rational():
     assert Surd.root(Fraction(5, 7)).times_root(Fraction(5, 7)) == Surd.of(Fraction(5, 7))
+
+
+@given(SUMS, SMALL)
+def test_no_term_is_0_and_none_repeats_whatever_was_done(pairs, factor):
+    number = total(pairs)
+    for found in (number.times(factor), number.times(Fraction(0)), -number, number - number):
+        radicands = [radicand for radicand, _ in found.terms]
+        assert radicands == sorted(set(radicands))
+        assert all(coefficient for _, coefficient in found.terms)
+    assert (number - number).sign() == number.times(Fraction(0)).sign() == 0

@@ -174,7 +174,7 @@ class Session:
             "memories": {
                 memory.name: {
                     "instance": memory_instance(memory.name),
-                    "image": image_path(memory),
+                    "image": image_path(memory.name),
                 }
                 for memory in self.net.memories
             },

@@ -51,6 +51,8 @@ def simulate_hls(
     graph = load_graph(build_dir / "graph.json")
     codes = _codes(graph, x)
     generated = build_dir / "hls"
+    if not generated.is_dir():
+        raise InputError(f"{build_dir}: no HLS C++, for lack of a kernel; simulate with rtl")
     program = compile_host(
         [HLS / "host" / "main.cpp", *(generated / name for name in GENERATED)],
         include=[generated],

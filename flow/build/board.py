@@ -11,7 +11,7 @@ from typing import Any
 
 from flow.atomic import write_atomic, write_json
 from flow.build.manifest import Build
-from flow.build.netlist import TOP, Netlist, image_path, netlist
+from flow.build.netlist import TOP, Netlist, netlist
 from flow.errors import InputError
 from flow.ir import Graph
 
@@ -86,8 +86,8 @@ def write_board(build: Build, board: Board, directory: Path) -> dict[str, Any]:
     for module in MODULES:
         if not (directory / "rtl" / f"{module}.sv").exists():  # the build's own copy goes first
             _copy(HLS / "rtl" / f"{module}.sv", directory / "rtl" / f"{module}.sv")
-    for memory in net.memories:
-        _copy(build.directory / image_path(memory), directory / image_path(memory))
+    for image in net.parameters.values():
+        _copy(build.directory / image, directory / image)
     for name in ("plan.json", "graph.json", "graph.safetensors"):
         _copy(build.directory / name, directory / name)
     _copy(board.constraints, directory / board.constraints.name)

@@ -86,7 +86,8 @@ def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryL
     layouts: list[MemoryLayout] = []
     for unit in dataflow(graph, folding).units:
         if unit.node is not None and unit.node.op.stored:
-            lanes = Folding(unit.sinks[0].lanes, unit.sources[0].lanes)
+            simd = 1 if unit.module == "depthwise" else unit.sources[0].lanes
+            lanes = Folding(unit.sinks[0].lanes, simd)
             layouts += memory_layouts(unit.node.op, lanes, node=unit.node.name)
     return tuple(layouts)
 

@@ -16,6 +16,7 @@ from flow.schedule import Plan
 DEPTH = 2  # of a stream without a FIFO: what the vendor's tool gives it by default
 WIDEST = 1 << 15  # bits of the vendor's integers
 FILES = ("accelerator.hpp", "images.hpp", "accelerator.cpp", "simulation.cpp")
+KERNELS = ("matvec", "threshold", "argmax", "width")
 _NOTE = "// Generated: parameters, tables and instances only."
 
 
@@ -36,6 +37,11 @@ class Process:
     source: Channel
     sink: Channel
     words: int | None  # narrow words per vector, for a width converter
+
+
+def has_kernels(net: Netlist) -> bool:
+    """Whether the HLS library has every unit of ``net``."""
+    return {unit.module for unit in net.units} <= {*KERNELS, "fifo"}
 
 
 def emit_kernels(graph: Graph, plan: Plan, images: Mapping[str, Sequence[int]]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flow.build.constants import Constants, unit_constants
 from flow.build.images import MemoryLayout, graph_layouts
 from flow.build.parameters import instance_parameters
 from flow.errors import InputError
@@ -30,6 +31,13 @@ class Unit:
     sources: tuple[Stream, ...]
     sinks: tuple[Stream, ...]
     memory: MemoryLayout | None = None
+    constants: Constants | None = None
+
+    @property
+    def image(self) -> str | None:
+        """The image it reads, ``<node>.<memory>``."""
+        read = self.memory or self.constants
+        return read.name if read is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +65,18 @@ class Netlist:
     @property
     def parameters(self) -> dict[str, str]:
         """The top's parameters: where each memory image lies, relative to the build folder."""
-        return {file_parameter(memory): image_path(memory) for memory in self.memories}
+        names = [unit.image for unit in self.units if unit.image is not None]
+        return {file_parameter(name): image_path(name) for name in names}
 
 
-def image_path(memory: MemoryLayout) -> str:
+def image_path(name: str) -> str:
     """Of a memory's image, relative to the build folder, where simulators and Yosys run."""
-    return f"images/{memory.name}.hex"
+    return f"images/{name}.hex"
 
 
-def file_parameter(memory: MemoryLayout) -> str:
+def file_parameter(name: str) -> str:
     """``fc0.weights`` is read from the file that parameter ``Fc0WeightsFile`` names."""
-    return "".join(word.capitalize() for word in memory.name.split(".")) + "File"
+    return "".join(word.capitalize() for word in name.split(".")) + "File"
 
 
 def memory_instance(name: str) -> str:
@@ -96,6 +105,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
             unit.sources,
             unit.sinks,
             memories.get(unit.name) if unit.node is not None else None,
+            unit_constants(unit),
         )
         for unit in dataflow(graph, plan.folding).units
     ]
@@ -163,9 +173,11 @@ module {TOP} #(
 
 def _streams(net: Netlist) -> list[str]:
     lines = []
-    for stream in (stream for unit in net.units[:-1] for stream in unit.sinks):
-        lines.append(f"  logic {stream.name}_valid, {stream.name}_ready;")
-        lines.append(f"  logic [{stream.bits - 1}:0] {stream.name}_data;")
+    for unit in net.units[:-1]:
+        for stream in unit.sinks:
+            lines.append(f"  logic {stream.name}_valid, {stream.name}_ready;")
+        for name in dict.fromkeys(stream.shared or stream.name for stream in unit.sinks):
+            lines.append(f"  logic [{unit.sinks[0].bits - 1}:0] {name}_data;")
     for index in range(1, len(net.memories)):
         lines.append(f"  logic [{net.cfg_bits - 1}:0] cfg_chain_{index};")
     return lines
@@ -180,10 +192,11 @@ def _instance(unit: Unit, net: Netlist) -> str:
     ports |= {"ready_i": _nets(unit.sinks, "ready", "i")}
     if unit.module == "fifo":
         ports["high_water_o"] = ""
+    if unit.image is not None:
+        parameters["File"] = file_parameter(unit.image)
     if unit.memory is not None:
         index = [memory.name for memory in net.memories].index(unit.memory.name)
         parameters |= {
-            "File": file_parameter(unit.memory),
             "CfgIndex": index,
             "CfgBits": net.cfg_bits,
         }
@@ -199,7 +212,10 @@ def _instance(unit: Unit, net: Netlist) -> str:
 def _nets(streams: Sequence[Stream], end: str, direction: str) -> str:
     """The signals of one end of a unit's streams, the first in the low bits."""
     nets = [
-        f"{end}_{direction}" if stream.name in (INPUT, OUTPUT) else f"{stream.name}_{end}"
+        f"{end}_{direction}" if stream.name in (INPUT, OUTPUT) else f"{name}_{end}"
         for stream in streams
+        for name in [stream.shared if stream.shared and end == "data" else stream.name]
     ]
+    if streams[0].shared and direction == "o":
+        nets = list(dict.fromkeys(nets))  # a fork has one word for all its sinks
     return nets[0] if len(nets) == 1 else f"{{{', '.join(reversed(nets))}}}"

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 
+from flow.build.constants import ConstantLayout
 from flow.errors import InputError
-from flow.ir import Edge, IntType, Op
-from flow.ops import ArgMax, Compare, Decode, MatVec, Threshold
+from flow.ir import Edge, IntType, Op, integers
+from flow.ops import (
+    Add,
+    ArgMax,
+    Compare,
+    Concat,
+    Decode,
+    MatVec,
+    MaxPool,
+    Pad,
+    SumPool,
+    Threshold,
+    Window,
+)
 from flow.schedule import Folding, Unit
 
+_DOT = ("dot", "popcount")
+_POOL = ("pool", "window", "crop")
 MODULES = {
-    "matvec": ("matvec", "replay", "memory", "dot", "popcount"),
+    "matvec": ("matvec", "replay", "memory", *_DOT),
+    "depthwise": ("depthwise", "memory", *_DOT),
     "threshold": ("threshold", "memory"),
+    "window": ("window", "crop"),
+    "pad": ("pad",),
+    "maxpool": ("maxpool", *_POOL),
+    "sumpool": ("sumpool", *_POOL),
+    "add": ("add",),
+    "concat": ("concat",),
     "width": ("width",),
     "fifo": ("fifo",),
+    "eager_fork": ("eager_fork",),
     "argmax": ("argmax",),
 }  # library files behind each instantiated module
 Parameters = dict[str, int | str]
@@ -29,19 +52,26 @@ def instance_parameters(unit: Unit, edges: Mapping[str, Edge], depth: int | None
     source, sink = unit.sources[0], unit.sinks[0]
     if unit.node is not None:
         out = source.lanes if unit.module == "argmax" else sink.lanes  # it gathers all logits
-        lanes = Folding(out, source.lanes)
-        return unit_parameters(unit.node.op, lanes, unit.name, edges[source.edge])
+        lanes, into = Folding(out, source.lanes), [edges[s.edge] for s in unit.sources]
+        found = unit_parameters(unit.node.op, lanes, unit.name, *into)
+        if unit.module == "window":
+            found["Groups"] = unit.groups
+        if unit.module == "depthwise":  # one channel a group, one tap a cycle
+            del found["Simd"], found["Groups"]
+        return found
     if unit.module == "width":
         return {"InLanes": source.lanes, "OutLanes": sink.lanes, "Bits": source.element_bits}
+    if unit.module == "eager_fork":
+        return {"Outputs": len(unit.sinks), "Bits": source.bits}
     if depth is not None:
         return {"Depth": depth, "Bits": source.bits}
     raise TypeError(f"no parameters for {unit.module}; add them in {__name__}")
 
 
 @singledispatch
-def unit_parameters(op: Op, lanes: Folding, node: str, source: Edge) -> Parameters:
-    """The parameters of the RTL unit that computes ``op`` on ``source``: ``lanes.simd`` of it come
-    at a time, and ``lanes.pe`` elements leave.
+def unit_parameters(op: Op, lanes: Folding, node: str, *sources: Edge) -> Parameters:
+    """The parameters of the RTL unit that computes ``op`` on ``sources``: ``lanes.simd`` elements
+    of each come at a time, and ``lanes.pe`` leave.
 
     Raises:
         InputError: the RTL library has no such unit.
@@ -63,11 +93,12 @@ def _(op: MatVec, lanes: Folding, node: str, source: Edge) -> Parameters:
         "Pe": lanes.pe,
         "Simd": lanes.simd,
         "InBits": source.type.bits,
-        "InKind": _kind(source.type),
+        "InKind": kind_number(source.type),
         "WeightBits": kind.bits,
-        "WeightKind": _kind(kind),
+        "WeightKind": kind_number(kind),
         "AccBits": op.accumulator.bits,
         "Popcount": int(op.popcount),
+        "Groups": op.groups,
     }
 
 
@@ -100,5 +131,69 @@ def _(op: ArgMax, lanes: Folding, node: str, source: Edge) -> Parameters:
     }
 
 
-def _kind(type_: IntType) -> int:
+@unit_parameters.register
+def _(op: Window, lanes: Folding, node: str, source: Edge) -> Parameters:
+    pairs = {"Kernel": op.kernel, "Stride": op.stride, "Dilation": op.dilation}
+    return _image(source, lanes) | {"Bits": source.type.bits} | _pairs(pairs)
+
+
+@unit_parameters.register
+def _(op: Pad, lanes: Folding, node: str, source: Edge) -> Parameters:
+    margins = dict(zip(("Top", "Bottom", "Left", "Right"), op.margins, strict=True))
+    code = int(source.type.encode(integers(op.value)))
+    return _image(source, lanes) | {"Bits": source.type.bits, **margins, "Value": code}
+
+
+@unit_parameters.register
+def _(op: MaxPool, lanes: Folding, node: str, source: Edge) -> Parameters:
+    pairs = {"Kernel": op.kernel, "Stride": op.stride, "Dilation": op.dilation}
+    return _image(source, lanes) | _input(source) | _pairs(pairs)
+
+
+@unit_parameters.register
+def _(op: SumPool, lanes: Folding, node: str, source: Edge) -> Parameters:
+    pairs = _pairs({"Kernel": op.kernel, "Stride": op.stride})
+    return _image(source, lanes) | _input(source) | {"AccBits": op.accumulator.bits} | pairs
+
+
+@unit_parameters.register
+def _(op: Add, lanes: Folding, node: str, *sources: Edge) -> Parameters:
+    layout = ConstantLayout.of(op, lanes.pe, sources[0].shape[-1])
+    return {
+        "Inputs": len(sources),
+        "Channels": layout.channels,
+        "Lanes": lanes.pe,
+        **_inputs(sources),
+        "MultiplierBits": layout.multiplier_bits,
+        "OffsetBits": layout.offset_bits,
+        "AccBits": op.accumulator.bits,
+        **({"Constants": layout.literal(op)} if layout.channels == layout.lanes else {}),
+    }
+
+
+@unit_parameters.register
+def _(op: Concat, lanes: Folding, node: str, *sources: Edge) -> Parameters:
+    channels = {f"Channels{i}": source.shape[-1] for i, source in enumerate(sources)}
+    return {**channels, "Lanes": lanes.pe, **_inputs(sources), "OutBits": op.output.bits}
+
+
+def kind_number(type_: IntType) -> int:
+    """How the library writes a type: 0 unsigned, 1 signed, 2 bipolar."""
     return 2 if type_.bipolar else int(type_.signed)
+
+
+def _image(source: Edge, lanes: Folding) -> Parameters:
+    sizes = dict(zip(("Height", "Width", "Channels"), source.shape, strict=True))
+    return {**sizes, "Lanes": lanes.pe}
+
+
+def _input(source: Edge) -> Parameters:
+    return {"InBits": source.type.bits, "InKind": kind_number(source.type)}
+
+
+def _inputs(sources: Sequence[Edge]) -> Parameters:
+    return {f"{name}{i}": v for i, s in enumerate(sources) for name, v in _input(s).items()}
+
+
+def _pairs(pairs: Mapping[str, tuple[int, int]]) -> Parameters:
+    return {f"{n}{axis}": v for n, p in pairs.items() for axis, v in zip("HW", p, strict=True)}

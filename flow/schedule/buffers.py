@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 from flow.errors import ClaimError
 from flow.ir import Graph
 from flow.schedule.cycles import cycles
-from flow.schedule.dataflow import Dataflow, Folding, Unit
+from flow.schedule.dataflow import Dataflow, Folding
+from flow.schedule.movers import Wiring, movers
 from flow.schedule.placement import dataflow
-from flow.schedule.tokens import Queue, actor
+from flow.schedule.tokens import Actor, move
 
-UNLIMITED = 1 << 30  # words, while the need of a branch is measured
-MEASURED = 4  # images after which no FIFO fills further
+UNLIMITED = 1 << 30  # words, while the need is measured
+MEASURED = 6  # images after which no FIFO needs more
+CONFIRMED = 8  # images after which results come steadily
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +44,26 @@ def simulate_tokens(
     Raises:
         ClaimError: no result for longer than any legal schedule can take.
     """
-    return _simulate(dataflow(graph, folding), fifo_depth, images)
+    return _simulate(dataflow(graph, folding), fifo_depth, images)[0]
 
 
 def fifo_depths(graph: Graph, folding: Mapping[str, Folding]) -> dict[str, int]:
-    """The depth of every FIFO, by its name.
+    """The depth of every FIFO, by its name: what it needs, and at least 2.
 
-    Before a MatVec: one vector of it (and at least 2), since a MatVec takes a whole vector in its
-    first row fold and nothing afterwards, so its producer must be able to work that far ahead. On a
-    branch of a fork: as many words as it holds when nothing limits it; every unit takes and makes
-    words at fixed places of its loop, so what does not block in one timing blocks in none.
+    The need is measured with words offered evenly, an image per promised interval, and FIFOs that
+    take everything. Every unit takes and makes words at fixed places of its loop, so in hardware
+    that is offered words earlier, or that stalls less, no word comes later: with these depths
+    nothing falls behind the promise, and what does not block here blocks in no timing.
 
     Raises:
         ClaimError: the token simulation misses the interval the formulas promise.
     """
     flow = dataflow(graph, folding)
-    depths = {fifo.name: _vector(flow, fifo) for fifo in flow.fifos}
-    branches = [name for name in depths if "_fork" in name]
-    if branches:
-        held = _simulate(flow, depths | dict.fromkeys(branches, UNLIMITED), MEASURED).high_water
-        depths |= {name: max(depths[name], held[name]) for name in branches}
-    found, promised = _simulate(flow, depths, 8).interval, max(map(cycles, flow.units))
+    promised = max(map(cycles, flow.units))
+    free = {fifo.name: UNLIMITED for fifo in flow.fifos}
+    _, need = _simulate(flow, free, MEASURED, pace=(promised, flow.input.words))
+    depths = {name: max(2, words) for name, words in need.items()}
+    found = _simulate(flow, depths, CONFIRMED)[0].interval
     if found != promised:
         raise ClaimError(
             f"graph {graph.name!r}: {found} cycles per image in the token simulation where the "
@@ -72,34 +72,31 @@ def fifo_depths(graph: Graph, folding: Mapping[str, Folding]) -> dict[str, int]:
     return depths
 
 
-def _vector(flow: Dataflow, fifo: Unit) -> int:
-    """Words of one vector where a MatVec stands behind ``fifo``, and at least 2."""
-    reader = next(unit for unit in flow.units if fifo.sinks[0] in unit.sources)
-    return max(2, reader.vector) if reader.module == "matvec" else 2
-
-
-def _simulate(flow: Dataflow, depth: Mapping[str, int], images: int) -> Timing:
-    streams = [flow.input, *(stream for unit in flow.units for stream in unit.sinks)]
-    number = {stream.name: place for place, stream in enumerate(streams)}
-    actors = [actor(unit, number, depth) for unit in flow.units]
-    valid, ready = [False] * len(streams), [True] * len(streams)
-    valid[0], last = True, number[flow.output.name]
+def _simulate(
+    flow: Dataflow, depth: Mapping[str, int], images: int, *, pace: tuple[int, int] = (0, 1)
+) -> tuple[Timing, dict[str, int]]:
+    """The timing, and what each FIFO needs."""
+    actors, streams, output = _wire(flow, depth)
     patience = 4 * sum(map(cycles, flow.units)) + 64 * len(actors)
-    taken: list[int] = []
-    cycle = 0
-    while len(taken) < images:
-        if cycle - (taken[-1] if taken else 0) > patience:
-            name = flow.graph.name
-            raise ClaimError(f"graph {name!r}: no result for {patience} cycles: deadlock")
-        for mover in actors:
-            mover.offer(valid)
-        for mover in reversed(actors):
-            mover.accept(valid, ready)
-        if valid[last]:
-            taken.append(cycle)
-        for mover in actors:
-            mover.clock(valid, ready)
-        cycle += 1
-    fifos = zip(flow.units, actors, strict=True)
-    held = {unit.name: cast(Queue, a).high_water for unit, a in fifos if unit.module == "fifo"}
-    return Timing(tuple(taken), held)
+    moved = move(
+        actors, streams=streams, output=output, images=images, patience=patience, pace=pace
+    )
+    if len(moved.taken) < images:
+        raise ClaimError(f"graph {flow.graph.name!r}: no result for {patience} cycles: deadlock")
+    names = [fifo.name for fifo in flow.fifos]
+    high_water = dict(zip(names, moved.high_water, strict=True))
+    return Timing(moved.taken, high_water), dict(zip(names, moved.need, strict=True))
+
+
+def _wire(flow: Dataflow, depth: Mapping[str, int]) -> tuple[list[Actor], int, int]:
+    """All actors, how many streams there are, and which one is the output; the input is 0."""
+    outer = [flow.input, *(stream for unit in flow.units for stream in unit.sinks)]
+    number = {stream.name: place for place, stream in enumerate(outer)}
+    actors: list[Actor] = []
+    streams = len(outer)
+    for unit in flow.units:
+        sources = tuple(number[stream.name] for stream in unit.sources)
+        sinks = tuple(number[stream.name] for stream in unit.sinks)
+        actors += movers(Wiring(unit, sources, sinks, depth, streams))
+        streams += 1  # one of its own for each unit
+    return actors, streams, number[flow.output.name]

@@ -7,6 +7,7 @@ moves, ``flow/build`` how it is spelled. Every one of them reads the same units.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import cast
 
 from flow.ir import Graph, Node
@@ -25,16 +26,28 @@ class Folding:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """``words`` words an image of ``lanes`` elements; element c of a pixel is in lane c % lanes.
+    """The elements of an edge in words of ``lanes``; element c of a pixel is in lane c % lanes.
 
     Pixels come in raster order; a vector is an image of one pixel.
     """
 
     name: str  # of its signals
     edge: str  # the edge of the graph that it carries
+    shape: tuple[int, ...]  # of that edge
     lanes: int
     element_bits: int
-    words: int
+    shared: str = ""  # the fork whose word it is, beside those of the other branches
+
+    @property
+    def words(self) -> int:
+        """For one image."""
+        return prod(self.shape) // self.lanes
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Height, width, and words of one pixel."""
+        height, width = self.shape[:2] if len(self.shape) == 3 else (1, 1)
+        return height, width, self.shape[-1] // self.lanes
 
     @property
     def bits(self) -> int:
@@ -51,6 +64,7 @@ class Unit:
     node: Node | None  # the node it computes; None for one that only moves words
     sources: tuple[Stream, ...]
     sinks: tuple[Stream, ...]
+    groups: int = 1  # of channels, that a window gives one after the other
 
     @property
     def matvec(self) -> MatVec:

@@ -10,11 +10,11 @@ import numpy as np
 
 from flow.errors import InputError
 from flow.ir import Edge, Graph, Node
-from flow.ops import Add, ArgMax, Concat, MatVec, Reshape, Window
-from flow.schedule.cycles import window_cycles
+from flow.ops import Add, ArgMax, Concat, MatVec, MaxPool, Reshape, SumPool, Window
+from flow.schedule.cycles import apart, pool_window
 from flow.schedule.dataflow import Folding
 from flow.schedule.eliminate import NEVER, Table, minimise
-from flow.schedule.placement import dataflow
+from flow.schedule.placement import dataflow, depthwise, window_lanes
 
 PRODUCTS = 64  # per cycle in the largest layer, where no target is given
 _AREA = 1 << 20  # of a cost: above all sums of lanes
@@ -62,14 +62,26 @@ def check_folding(graph: Graph, folding: Mapping[str, Folding]) -> None:
         if name not in folding:
             raise InputError(f"node {name!r}: no folding; give pe and simd")
         rows, columns = op.weights.shape
-        _check_divides(name, "rows", rows, "pe", folding[name].pe)
-        _check_divides(name, "columns", columns, "simd", folding[name].simd)
+        pes, simds = legal_foldings(op)
+        if folding[name].pe not in pes:
+            raise _illegal(name, f"{rows} rows", f"pe={folding[name].pe}", pes)
+        if folding[name].simd not in simds:
+            raise _illegal(name, f"{columns} columns", f"simd={folding[name].simd}", simds)
     dataflow(graph, folding)
 
 
 def divisors(number: int) -> list[int]:
     """Every positive divisor, ascending."""
     return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def legal_foldings(op: MatVec) -> tuple[list[int], list[int]]:
+    """Every PE and every SIMD that ``op`` may have. PE rows lie in one group of a grouped product;
+    a depthwise one multiplies one tap of PE channels at a time."""
+    rows, columns = op.weights.shape
+    if depthwise(op):
+        return divisors(rows), [1]
+    return divisors(rows // op.groups), divisors(columns)
 
 
 def matvecs(graph: Graph) -> dict[str, MatVec]:
@@ -122,6 +134,8 @@ def _search(graph: Graph, target: int) -> dict[str, Folding] | None:
         else:
             search.lanes[node.output] = source
             search.words(node.inputs[0], source)
+            if isinstance(op, MaxPool | SumPool):
+                _pool(search, node, op, source)
             if isinstance(op, Reshape):
                 pixel = search.edges[node.output].shape[-1]
                 search.allow((source,), lambda lanes, pixel=pixel: pixel % lanes == 0)
@@ -138,7 +152,7 @@ def _search(graph: Graph, target: int) -> dict[str, Folding] | None:
 def _layer(search: _Search, node: Node, op: MatVec, before: Node | None) -> None:
     rows, columns = op.weights.shape
     pe, simd, bits = f"{node.name}.pe", f"{node.name}.simd", op.weight_type.bits
-    search.values |= {pe: divisors(rows), simd: divisors(columns)}
+    search.values[pe], search.values[simd] = legal_foldings(op)
     vectors, target = _vectors(search.edges[node.inputs[0]]), search.target
 
     def area(pe: int, simd: int) -> int:
@@ -149,16 +163,26 @@ def _layer(search: _Search, node: Node, op: MatVec, before: Node | None) -> None
     search.cost((pe, simd), area)
     source = search.lanes[node.inputs[0]]
     if before is not None and isinstance(before.op, Window):
-        image, window = search.edges[before.inputs[0]], before.op
+        image, windows = (search.edges[e] for e in (before.inputs[0], before.output))
+        words = max(image.elements, windows.elements)
 
-        def behind_window(lanes: int, simd: int) -> bool:
-            own = gcd(image.shape[-1], simd)
-            return _fits(lanes, own) and window_cycles(image, window, own) <= target
+        def behind_window(lanes: int, pe: int, simd: int) -> bool:
+            own = window_lanes(image.shape[-1], op, Folding(pe, simd))
+            return _fits(lanes, own) and words // own <= target
 
-        search.allow((source, simd), behind_window)
+        search.allow((source, pe, simd), behind_window)
     else:
-        search.allow((source, simd), lambda lanes, simd: _fits(lanes, simd))
+        read_by = pe if depthwise(op) else simd
+        search.allow((source, read_by), _fits)
     search.lanes[node.output] = pe
+
+
+def _pool(search: _Search, node: Node, op: MaxPool | SumPool, lanes: str) -> None:
+    """Windows that share pixels are read one after the other."""
+    height, width, _ = search.edges[node.inputs[0]].shape
+    if not apart(pool_window(op), (height, width, 1)):
+        words = search.edges[node.output].elements * op.kernel[0] * op.kernel[1]
+        search.allow((lanes,), lambda lanes: words // lanes <= search.target)
 
 
 def _join(search: _Search, node: Node) -> None:
@@ -172,20 +196,26 @@ def _join(search: _Search, node: Node) -> None:
 
 
 def _input(search: _Search) -> None:
-    """The input comes on the lanes its first reader wants, as placement has it."""
-    graph, edge, windows = search.graph, search.graph.input, [search.graph.input_edge.shape[-1]]
+    """The input comes on the lanes its first reader wants, as ``placement.wanted`` has it."""
+    graph, edge, divide = search.graph, search.graph.input, search.graph.input_edge.shape[-1]
+    channels = 0  # of the window in front, if there is one
     while True:
         reader = next(node for node in graph.nodes if edge in node.inputs)
-        if isinstance(reader.op, MatVec):
-            name = f"{reader.name}.simd"
-            search.allow(("input", name), lambda lanes, simd: lanes == gcd(simd, *windows))
-            return
         if isinstance(reader.op, ArgMax):
             search.allow(("input",), lambda lanes: lanes == 1)
             return
+        if isinstance(reader.op, MatVec):
+            break
         if isinstance(reader.op, Window):
-            windows.append(search.edges[edge].shape[-1])
+            channels = search.edges[edge].shape[-1]
         edge = reader.output
+    op = reader.op
+
+    def wished(lanes: int, pe: int, simd: int) -> bool:
+        own = window_lanes(channels, op, Folding(pe, simd)) if channels else simd
+        return lanes == gcd(divide, pe if depthwise(op) else own)
+
+    search.allow(("input", f"{reader.name}.pe", f"{reader.name}.simd"), wished)
 
 
 def _least(graph: Graph) -> int:
@@ -216,12 +246,10 @@ def _fits(lanes: int, simd: int) -> bool:
     return max(lanes, simd) % min(lanes, simd) == 0
 
 
-def _check_divides(node: str, what: str, size: int, key: str, value: int) -> None:
-    if value < 1 or size % value:
-        raise InputError(
-            f"node {node!r}: {size} {what} cannot be folded by {key}={value}; "
-            f"choose one of {_list(divisors(size))}"
-        )
+def _illegal(node: str, what: str, given: str, legal: list[int]) -> InputError:
+    return InputError(
+        f"node {node!r}: {what} cannot be folded by {given}; choose one of {_list(legal)}"
+    )
 
 
 def _list(values: list[str] | list[int]) -> str:

@@ -9,7 +9,19 @@ from math import gcd
 
 from flow.errors import InputError
 from flow.ir import Edge, Graph, Node, Op
-from flow.ops import ArgMax, MatVec, Reshape, Threshold, Transpose
+from flow.ops import (
+    Add,
+    ArgMax,
+    Concat,
+    MatVec,
+    MaxPool,
+    Pad,
+    Reshape,
+    SumPool,
+    Threshold,
+    Transpose,
+    Window,
+)
 from flow.schedule.dataflow import INPUT, OUTPUT, Dataflow, Folding, Stream, Unit
 
 
@@ -32,10 +44,6 @@ class Site:
     units: list[Unit] = field(default_factory=list)
     waiting: dict[tuple[str, int], Stream] = field(default_factory=dict)  # by reader
 
-    def add(self, module: str, name: str, node: Node | None, *ends: tuple[Stream, ...]) -> None:
-        """Append a unit; ``ends`` are its sources and its sinks."""
-        self.units.append(Unit(module, name, node, *ends))
-
     def take(self, node: Node, place: int = 0, *, fifo: bool = False) -> Stream:
         """The stream of input ``place`` of ``node``, on the lanes its producer gives it.
 
@@ -43,7 +51,7 @@ class Site:
         reader brings a ``fifo`` of its own.
         """
         stream = self.waiting.pop((node.name, place))
-        return self.fifo(stream) if "_fork" in stream.name and not fifo else stream
+        return self.fifo(stream) if stream.shared and not fifo else stream
 
     def give(self, stream: Stream) -> None:
         """Offer ``stream`` to the readers of its edge, through a fork where there are several."""
@@ -52,8 +60,11 @@ class Site:
             self.waiting[readers[0].node.name, readers[0].place] = stream
             return
         base = stream.name
-        branches = tuple(replace(stream, name=f"{base}_fork{i}") for i in range(len(readers)))
-        self.add("fork", f"{base}_fork", None, (stream,), branches)
+        branches = tuple(
+            replace(stream, name=f"{base}_fork{i}", shared=f"{base}_fork")
+            for i in range(len(readers))
+        )
+        self.units.append(Unit("eager_fork", f"{base}_fork", None, (stream,), branches))
         for reader, branch in zip(readers, branches, strict=True):
             self.waiting[reader.node.name, reader.place] = branch
 
@@ -66,17 +77,29 @@ class Site:
                 f"node {node.name!r}: {lanes} lanes where {stream.edge!r} comes on {stream.lanes}; "
                 "one must divide the other"
             )
-        words = stream.words * stream.lanes // lanes
-        wide = replace(stream, name=f"{stream.name}_width", lanes=lanes, words=words)
-        self.add("width", wide.name, None, (stream,), (wide,))
+        wide = replace(stream, name=f"{stream.name}_width", lanes=lanes, shared="")
+        self.units.append(Unit("width", wide.name, None, (stream,), (wide,)))
         return wide
 
     def fifo(self, stream: Stream) -> Stream:
-        """``stream`` behind a FIFO."""
+        """``stream`` behind a FIFO; the input as it is, whose words wait outside."""
+        if stream.name == INPUT:
+            return stream
         name = f"{stream.name.removesuffix('_width')}_fifo"
-        behind = replace(stream, name=name)
-        self.add("fifo", name, None, (stream,), (behind,))
+        behind = replace(stream, name=name, shared="")
+        self.units.append(Unit("fifo", name, None, (stream,), (behind,)))
         return behind
+
+    def behind_window(self, node: Node) -> tuple[MatVec, Folding]:
+        """The MatVec that reads the windows of ``node``, and how it is folded."""
+        readers = self.readers[node.output]
+        op = readers[0].node.op
+        if len(readers) > 1 or not isinstance(op, MatVec):
+            raise InputError(
+                f"node {node.name!r}: the hardware has windows in front of one MatVec only; let "
+                "one read it"
+            )
+        return op, self.folding[readers[0].node.name]
 
     def lanes_for(self, edge: str) -> int:
         """How many lanes the first reader of ``edge`` would have it come on."""
@@ -92,12 +115,31 @@ def wanted(op: Op, site: Site, node: Node) -> int:
 
 @wanted.register
 def _(op: MatVec, site: Site, node: Node) -> int:
-    return site.folding[node.name].simd
+    folding = site.folding[node.name]
+    return folding.pe if depthwise(op) else folding.simd
 
 
 @wanted.register
 def _(op: ArgMax, site: Site, node: Node) -> int:
     return 1
+
+
+@wanted.register
+def _(op: Window, site: Site, node: Node) -> int:
+    return window_lanes(site.edges[node.inputs[0]].shape[-1], *site.behind_window(node))
+
+
+def window_lanes(channels: int, op: MatVec, folding: Folding) -> int:
+    """Of a window of ``channels`` in front of ``op``: as many as divide a group and its SIMD."""
+    if depthwise(op):
+        return folding.pe
+    return gcd(channels // op.groups, folding.simd)
+
+
+def depthwise(op: MatVec) -> bool:
+    """Whether each row sees one channel of its own."""
+    rows, columns = op.weights.shape
+    return bool(op.groups == rows > 1 and columns == op.positions)
 
 
 @singledispatch
@@ -113,9 +155,11 @@ def place(op: Op, site: Site, node: Node) -> None:
 @place.register
 def _(op: MatVec, site: Site, node: Node) -> None:
     """In its first row fold it takes a whole vector, in the others nothing: a FIFO in front."""
-    if op.groups != 1:
-        raise InputError(f"node {node.name!r}: no hardware unit takes {op.groups} groups; use 1")
     fold, arriving = site.folding[node.name], site.take(node, fifo=True)
+    if depthwise(op):
+        source = site.on(fold.pe, arriving, node)
+        _compute(site, node, "depthwise", (source,), fold.pe)
+        return
     if not _fits(fold.simd, arriving.lanes):
         columns = range(1, op.weights.shape[1] + 1)
         legal = [s for s in columns if columns[-1] % s == 0 and _fits(s, arriving.lanes)]
@@ -125,15 +169,47 @@ def _(op: MatVec, site: Site, node: Node) -> None:
             f"{', '.join(map(str, legal))}"
         )
     source = site.on(fold.simd, arriving, node)
-    source = site.fifo(source) if source.name != INPUT else source  # its words wait outside
-    _compute(site, node, "matvec", (source,), fold.pe)
+    _compute(site, node, "matvec", (site.fifo(source),), fold.pe)
 
 
 @place.register
 def _(op: Threshold, site: Site, node: Node) -> None:
-    """Pixel by pixel, on the lanes that come."""
+    """Word by word, on the lanes that come."""
     source = site.take(node)
     _compute(site, node, "threshold", (source,), source.lanes)
+
+
+@place.register(Pad)
+@place.register(MaxPool)
+@place.register(SumPool)
+def _(op: Op, site: Site, node: Node) -> None:
+    """Pixel by pixel, on the lanes that come; a FIFO bridges the time in which it takes nothing."""
+    source = site.fifo(site.take(node, fifo=True))
+    _compute(site, node, type(op).__name__.lower(), (source,), source.lanes)
+
+
+@place.register(Add)
+@place.register(Concat)
+def _(op: Op, site: Site, node: Node) -> None:
+    """Inputs side by side, all on the lanes that divide those of each."""
+    if len(node.inputs) > 2:
+        raise InputError(
+            f"node {node.name!r}: the hardware joins two streams at a time, not "
+            f"{len(node.inputs)}; join them in pairs"
+        )
+    sources = tuple(site.take(node, i) for i in range(len(node.inputs)))
+    lanes = gcd(*(source.lanes for source in sources))
+    sources = tuple(site.on(lanes, source, node) for source in sources)
+    _compute(site, node, type(op).__name__.lower(), sources, lanes)
+
+
+@place.register
+def _(op: Window, site: Site, node: Node) -> None:
+    """On no more lanes than a pixel has, and than a MatVec behind it takes."""
+    source = site.fifo(site.on(wanted(op, site, node), site.take(node, fifo=True), node))
+    reader, _ = site.behind_window(node)
+    groups = source.image[2] if depthwise(reader) else reader.groups
+    _compute(site, node, "window", (source,), source.lanes, groups=groups)
 
 
 @place.register(Reshape)
@@ -149,9 +225,9 @@ def _(op: Reshape | Transpose, site: Site, node: Node) -> None:
             f"node {node.name!r}: no hardware unit reorders the axes of {edge}; transpose in the "
             "model's weights"
         )
-    pixel = site.edges[node.output].shape[-1]
-    source = site.on(gcd(source.lanes, pixel), source, node)
-    site.give(replace(source, edge=node.output))
+    shape = site.edges[node.output].shape
+    source = site.on(gcd(source.lanes, shape[-1]), source, node)
+    site.give(replace(source, edge=node.output, shape=shape))
 
 
 @place.register
@@ -159,15 +235,22 @@ def _(op: ArgMax, site: Site, node: Node) -> None:
     """One word an image: the class above all logits."""
     source, logits = site.take(node), site.edges[node.inputs[0]]
     bits = site.edges[node.output].type.bits + logits.elements * logits.type.bits
-    sink = Stream(OUTPUT, node.output, 1, bits, 1)
-    site.add("argmax", node.name, node, (source,), (sink,))
+    sink = Stream(OUTPUT, node.output, (1,), 1, bits)
+    site.units.append(Unit("argmax", node.name, node, (source,), (sink,)))
 
 
-def _compute(site: Site, node: Node, module: str, sources: tuple[Stream, ...], lanes: int) -> None:
+def _compute(
+    site: Site,
+    node: Node,
+    module: str,
+    sources: tuple[Stream, ...],
+    lanes: int,
+    *,
+    groups: int = 1,
+) -> None:
     edge = site.edges[node.output]
-    words = edge.elements // lanes
-    sink = Stream(node.name, node.output, lanes, edge.type.bits, words)
-    site.add(module, node.name, node, sources, (sink,))
+    sink = Stream(node.name, node.output, edge.shape, lanes, edge.type.bits)
+    site.units.append(Unit(module, node.name, node, sources, (sink,), groups))
     site.give(sink)
 
 
@@ -185,9 +268,9 @@ def dataflow(graph: Graph, folding: Mapping[str, Folding]) -> Dataflow:
             readers[name].append(Reader(node, at))
     _check(graph, readers)
     site = Site(graph, folding, edges, {name: tuple(found) for name, found in readers.items()})
-    lanes = gcd(site.lanes_for(graph.input), graph.input_edge.shape[-1])
-    words = graph.input_edge.elements // lanes
-    site.give(Stream(INPUT, graph.input, lanes, graph.input_edge.type.bits, words))
+    first = graph.input_edge
+    lanes = gcd(site.lanes_for(graph.input), first.shape[-1])
+    site.give(Stream(INPUT, graph.input, first.shape, lanes, first.type.bits))
     for node in graph.nodes:
         place(node.op, site, node)
     names = [INPUT, OUTPUT, *(unit.name for unit in site.units)]

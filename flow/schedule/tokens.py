@@ -1,140 +1,145 @@
-"""How each unit of the library moves words, cycle by cycle; values play no part.
+"""Units as movers of words, and the program that moves them cycle by cycle.
 
-Every cycle has three steps: ``offer`` says from the front to the back which streams carry a word,
-``accept`` from the back to the front which of them can move, ``clock`` moves them. That is how the
-handshakes of the RTL settle, since valid never waits for ready.
+What each kind of actor does is said once, in ``tokens.cpp``; here are its constants. In Python a
+network of images takes minutes, and buffers should take seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+import subprocess
+import tempfile
+from atexit import register
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from shutil import rmtree, which
 
-from flow.schedule.dataflow import Unit
+from flow.errors import InputError
 
-MATVEC_STAGES = 3  # the latencies in the headers of hls/rtl: a word made is offered so much later
-THRESHOLD_STAGES = 2
-STAGES = 1  # width and argmax
-
-Flags = list[bool]  # one for every stream
-
-
-class Actor(Protocol):
-    """A unit as a mover of words. Streams are numbers into the lists of flags."""
-
-    def offer(self, valid: Flags) -> None:
-        """Set ``valid`` of the streams it writes."""
-
-    def accept(self, valid: Flags, ready: Flags) -> None:
-        """Set ``ready`` of the streams it reads."""
-
-    def clock(self, valid: Flags, ready: Flags) -> None:
-        """Move on by one cycle."""
+PROGRAM = Path(__file__).with_suffix(".cpp")
+Flags = bytes  # 0 or 1 by step
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Loop:
-    """One pipeline with a single enable: it moves while its output register is free or taken.
-
-    A loop of ``steps``, the first ``takes`` of which take a word of every source, each ``every``-th
-    of which makes a word that is offered ``stages`` cycles later.
-    """
+    """A pipeline: each step takes a word of every source or none, and makes one or none."""
 
     sources: tuple[int, ...]
     sink: int
-    steps: int
-    takes: int
-    every: int
-    stages: int
-    step: int = 0
-    pipe: int = 0  # bit 0 is the youngest word
-
-    def offer(self, valid: Flags) -> None:
-        valid[self.sink] = bool(self.pipe >> (self.stages - 1))
-
-    def accept(self, valid: Flags, ready: Flags) -> None:
-        moves = (not valid[self.sink] or ready[self.sink]) and self.step < self.takes
-        whole = moves and all(valid[source] for source in self.sources)
-        for source in self.sources:
-            # one source may be ready early; several move together
-            ready[source] = moves if len(self.sources) == 1 else whole
-
-    def clock(self, valid: Flags, ready: Flags) -> None:
-        if valid[self.sink] and not ready[self.sink]:
-            return
-        works = self.step >= self.takes or all(valid[source] for source in self.sources)
-        made = works and (self.step + 1) % self.every == 0
-        self.pipe = (self.pipe << 1 | made) & ((1 << self.stages) - 1)
-        if works:
-            self.step = (self.step + 1) % self.steps
+    takes: Flags
+    makes: Flags
+    stages: int  # cycles until a word made is offered
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A FIFO of ``depth`` words."""
 
     source: int
     sink: int
     depth: int
-    held: int = 0
-    high_water: int = 0
-
-    def offer(self, valid: Flags) -> None:
-        valid[self.sink] = self.held > 0
-
-    def accept(self, valid: Flags, ready: Flags) -> None:
-        ready[self.source] = self.held < self.depth
-
-    def clock(self, valid: Flags, ready: Flags) -> None:
-        self.held += (valid[self.source] and ready[self.source]) - (
-            valid[self.sink] and ready[self.sink]
-        )
-        self.high_water = max(self.high_water, self.held)
 
 
-Numbers = tuple[int, ...]
-Maker = Callable[[Unit, Numbers, Numbers, Mapping[str, int]], Actor]
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Every word to each sink at its own time."""
+
+    source: int
+    sinks: tuple[int, ...]
 
 
-def actor(unit: Unit, number: Mapping[str, int], depth: Mapping[str, int]) -> Actor:
-    """The mover of ``unit``; ``number`` has every stream by name, ``depth`` every FIFO by name."""
-    sources = tuple(number[stream.name] for stream in unit.sources)
-    sinks = tuple(number[stream.name] for stream in unit.sinks)
-    return MAKERS[unit.module](unit, sources, sinks, depth)
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """Words of the sources one after the other, by ``turn``."""
+
+    sources: tuple[int, ...]
+    sink: int
+    turn: Flags
 
 
-def _matvec(unit: Unit, sources: Numbers, sinks: Numbers, depth: Mapping[str, int]) -> Actor:
-    vector = unit.vector
-    steps = len(unit.matvec.weights) // unit.sinks[0].lanes * vector
-    return Loop(sources, sinks[0], steps, vector, vector, MATVEC_STAGES)
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """Words of an image, where ``image`` is 1, between words of its own."""
+
+    source: int
+    sink: int
+    image: Flags
 
 
-def _threshold(unit: Unit, sources: Numbers, sinks: Numbers, depth: Mapping[str, int]) -> Actor:
-    return Loop(sources, sinks[0], 1, 1, 1, THRESHOLD_STAGES)
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A buffer of ``depth`` words that gives a window once its whole ``extent`` is inside."""
+
+    source: int
+    sink: int
+    keep: Flags  # by word of a frame, 0 where no window needs it
+    leaving: tuple[int, ...]  # words that leave the buffer with each window of a frame
+    words: int  # of a window
+    extent: int
+    depth: int
 
 
-def _argmax(unit: Unit, sources: Numbers, sinks: Numbers, depth: Mapping[str, int]) -> Actor:
-    beats = unit.sources[0].words
-    return Loop(sources, sinks[0], beats, beats, beats, STAGES)
+Actor = Loop | Queue | Fork | Turns | Margins | Windows
 
 
-def _width(unit: Unit, sources: Numbers, sinks: Numbers, depth: Mapping[str, int]) -> Actor:
-    before, after = unit.sources[0].lanes, unit.sinks[0].lanes
-    if after > before:
-        ratio = after // before
-        return Loop(sources, sinks[0], ratio, ratio, ratio, STAGES)
-    return Loop(sources, sinks[0], before // after, 1, 1, STAGES)
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The cycles in which results were taken, and of each queue the most words it held and the
+    least depth that would have taken every word when it came."""
+
+    taken: tuple[int, ...]
+    high_water: tuple[int, ...]
+    need: tuple[int, ...]
 
 
-def _fifo(unit: Unit, sources: Numbers, sinks: Numbers, depth: Mapping[str, int]) -> Actor:
-    return Queue(sources[0], sinks[0], depth[unit.name])
+def move(
+    actors: Sequence[Actor],
+    *,
+    streams: int,
+    output: int,
+    images: int,
+    patience: int,
+    pace: tuple[int, int] = (0, 1),
+) -> Moved:
+    """Run ``actors``, from front to back, until ``images`` results have been taken on ``output``.
+
+    ``pace``: so many cycles for so many words, evenly offered on stream 0. A run without a result
+    for ``patience`` cycles ends early.
+
+    Raises:
+        InputError: there is no g++.
+    """
+    head = (streams, output, images, patience, *pace)
+    lines = [" ".join(map(str, head)), *map(_line, actors)]
+    text = "\n".join(lines)
+    done = subprocess.run([_program()], input=text, capture_output=True, text=True, check=True)
+    taken, *queues = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    return Moved(taken, tuple(q[0] for q in queues), tuple(q[1] for q in queues))
 
 
-MAKERS: Mapping[str, Maker] = {
-    "matvec": _matvec,
-    "threshold": _threshold,
-    "argmax": _argmax,
-    "width": _width,
-    "fifo": _fifo,
-}
+def _line(actor: Actor) -> str:
+    words: list[str | int] = [type(actor).__name__]
+    for field in fields(actor):
+        value = getattr(actor, field.name)
+        if isinstance(value, bytes):
+            words.append("".join(map(str, value)))
+        elif isinstance(value, tuple):
+            words += [len(value), *value]
+        else:
+            words.append(value)
+    return " ".join(map(str, words))
+
+
+@cache
+def _program() -> Path:
+    """The compiled program, once a process: it takes less time than finding a place to keep it."""
+    compiler = which("g++")
+    if compiler is None:
+        raise InputError("g++ not found: planning needs it; install a C++17 compiler")
+    folder = Path(tempfile.mkdtemp(prefix="tokens."))
+    register(rmtree, folder, ignore_errors=True)
+    program = folder / "tokens"
+    command = [compiler, "-std=c++17", "-O2", "-Wall", "-Wextra", str(PROGRAM), "-o", str(program)]
+    subprocess.run(command, check=True, capture_output=True)
+    return program

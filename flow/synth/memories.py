@@ -31,7 +31,7 @@ def check_memories(net: Netlist, inferred: Path, mapped: Path) -> dict[str, dict
     found: dict[str, dict[str, int]] = {}
     for memory in net.memories:
         name = f"u_{TOP}.{memory_instance(memory.name)}.words"
-        words = read_image((root / image_path(memory)).read_text())
+        words = read_image((root / image_path(memory.name)).read_text())
         if name in stores:
             _compare(memory.name, words, stores[name]["parameters"])
         elif memory.words > 1:

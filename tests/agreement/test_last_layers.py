@@ -177,11 +177,7 @@ def test_every_stage_takes_it_or_names_the_node(network, tmp_path):
     answers = evaluate_faults(graph, few, flips)
     for fault, logits in zip(flips, answers.logits, strict=True):
         np.testing.assert_array_equal(logits, graph.evaluate_all(few, [fault])[graph.logits])
-    if isinstance(graph.nodes[-2].op, Add):
-        with pytest.raises(InputError, match=r"^node 'logits0': no hardware unit computes Add"):
-            make_plan(graph)
-    else:
-        make_plan(graph)
+    make_plan(graph)
 
 
 class Pooled(nn.Module):

@@ -51,6 +51,7 @@ module accelerator #(
     .WeightKind(2),
     .AccBits(8),
     .Popcount(0),
+    .Groups(1),
     .File(Fc0WeightsFile),
     .CfgIndex(0),
     .CfgBits(10)
@@ -145,6 +146,7 @@ module accelerator #(
     .WeightKind(2),
     .AccBits(2),
     .Popcount(1),
+    .Groups(1),
     .File(Fc1WeightsFile),
     .CfgIndex(2),
     .CfgBits(10)

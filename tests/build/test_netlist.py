@@ -70,11 +70,6 @@ def rewritten(graph, name, **changes):
         ),
         (
             "fc0",
-            {"weights": np.ones((4, 2), dtype=int), "groups": 2},
-            "node 'fc0': no hardware unit takes 2 groups; use 1",
-        ),
-        (
-            "fc0",
             {"weights": np.ones((4, 4), dtype=int), "weight_type": IntType(4)},
             "node 'fc0': no RTL takes u4 weights; use signed or bipolar ones",
         ),

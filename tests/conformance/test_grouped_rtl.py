@@ -75,7 +75,7 @@ def depthwise_case(number):
     folding = fold(pe)
     fed = in_order(x.reshape(len(x), taps, -1), channels // pe).reshape(len(x), -1, pe)
     given = parameters(op, folding, source)
-    del given["Simd"]
+    del given["Simd"], given["Groups"]
     return stored_case(
         f"d{number}", op, folding, source, x, steps=taps, stages=STAGES, parameters=given, fed=fed
     )

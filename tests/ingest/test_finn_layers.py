@@ -224,3 +224,25 @@ def test_what_is_no_such_layer_is_refused_by_node(tmp_path, case):
         lower(save(w.model(middle(w), 4), tmp_path), input_type="u3")
     assert str(refused.value).startswith("node '")
     assert str(refused.value).endswith(message)
+
+
+def test_low_bits_of_a_negative_sum_are_cut_towards_the_lower(tmp_path):
+    w = Writer((1, 2, 2, 1))
+    sizes = {"kernel": 2, "stride": 2, "ibits": 2, "obits": 2, "signed": 1, "data_layout": "NHWC"}
+    x = w.node("Flatten", w.node("QuantAvgPool2d", "x", domain=DOMAIN, **sizes))
+    model = w.model(w.node("MatMul", x, w.constant([[1.0, -1.0]])), 2)
+    graph = lower(save(model, tmp_path), input_type="s2").graph
+    x = np.array(np.meshgrid(*[range(-2, 2)] * 4)).reshape(4, -1).T.reshape(-1, 2, 2, 1)
+    expected = x.sum(axis=(1, 2)) >> 2
+    np.testing.assert_array_equal(graph.evaluate_all(x)["act0_out"].reshape(-1, 1), expected)
+
+
+def test_a_margin_is_a_value_of_the_file_not_a_code(tmp_path):
+    w = Writer((1, 2, 2, 1))
+    x = w.node("Mul", "x", w.constant(0.5))
+    sizes = {"kernel_size": [3, 3], "stride": [1, 1], "pad_amount": [1, 0, 0, 1], "pad_value": 1}
+    x = w.node("Im2Col", x, domain=DOMAIN, input_shape="(1,2,2,1)", **sizes)
+    x = w.node("Flatten", w.node("MatMul", x, w.constant(np.ones((9, 2)))))
+    graph = lower(save(w.model(x, 2), tmp_path), input_type="u3").graph
+    assert graph.node("pad0").op.value == 2  # 2 halves
+    assert graph.node("pad0").op.margins == (1, 0, 0, 1)

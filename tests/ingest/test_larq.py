@@ -237,3 +237,30 @@ def test_a_margin_of_minus_1_around_signs_is_exact(tmp_path):
 def test_steps_after_a_stair_are_values_not_sums():
     step = Affine((Fraction(2),), (Fraction(-1),))
     assert forward(step, forward(Stair(0, closed=True, open=False), Surd.of(0), 0), 0) == Surd.of(1)
+
+
+def test_one_channel_that_can_be_0_keeps_the_zero_of_all(tmp_path):
+    w = Writer((1, 3))
+    x = w.node("MatMul", "x", w.constant([[1.0, 1], [-1, 1], [1, -1]]))
+    x = w.node("Sign", w.node("Add", x, w.constant([0.0, 0.5])))
+    model = w.model(w.node("MatMul", x, w.constant(np.eye(2) * 2 - 1)), 2)
+    graph = lower(save(model, tmp_path), input_type="u2").graph
+    np.testing.assert_array_equal(
+        graph.evaluate_all(GRID)["act0_out"], np.sign(SUMS + np.array([0, 0.5]))
+    )
+
+
+def test_a_row_of_several_sizes_is_no_scaled_sign(tmp_path):
+    w = Writer((1, 2))
+    x = w.node("MatMul", "x", w.constant([[0.5, 0.5], [0.25, -0.5]]))
+    with pytest.raises(InputError, match="the weights are neither quantized nor whole numbers"):
+        lower(save(w.model(x, 2), tmp_path), input_type="u2")
+
+
+def test_the_maximum_of_sums_is_no_input_of_a_layer(tmp_path):
+    w = Writer((1, 2, 4, 4))
+    x = w.node("Conv", "x", w.constant(np.ones((2, 2, 1, 1))))
+    x = w.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    x = w.node("Conv", x, w.constant(np.ones((2, 2, 1, 1))))
+    with pytest.raises(InputError, match="follows a layer with no quantizer between"):
+        lower(save(w.model(x, 2), tmp_path), input_type="u2")

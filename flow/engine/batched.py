@@ -10,8 +10,9 @@ import torch
 
 from flow.engine.exactness import Span, code_span, full_precision, self_test
 from flow.engine.kernels import Step, kernel, tensor
-from flow.ir import Array, Fault, Graph
-from flow.ops import MatVec
+from flow.engine.spatial import window_for
+from flow.ir import Array, Fault, Graph, Node
+from flow.ops import MatVec, Window
 
 Progress = Callable[[int, int], None]
 
@@ -123,7 +124,11 @@ class BatchedEngine:
         return tuple(steps)
 
     def _compile(self, graph: Graph, nodes: Iterable[int]) -> tuple[Step, ...]:
-        return tuple(
-            kernel(graph.nodes[k].op, self.span(graph.nodes[k].inputs[0]), device=self.device)
-            for k in nodes
-        )
+        return tuple(self._step(graph, graph.nodes[k]) for k in nodes)
+
+    def _step(self, graph: Graph, node: Node) -> Step:
+        span = self.span(node.inputs[0])
+        readers = [later.op for later in graph.nodes if node.output in later.inputs]
+        if isinstance(node.op, Window) and len(readers) == 1 and isinstance(readers[0], MatVec):
+            return window_for(node.op, readers[0], self.span(node.output))
+        return kernel(node.op, span, device=self.device)

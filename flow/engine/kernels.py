@@ -33,7 +33,7 @@ def _(op: MatVec, inputs: Span, *, device: str) -> Step:
     def run(x: Tensor) -> Tensor:
         total = product_of(x)
         if op.popcount:
-            total = torch.div(total + columns, 2, rounding_mode="floor")
+            total = (total + columns) >> 1  # rounds down
         return wrap(op.accumulator, total)
 
     return run

@@ -1,6 +1,7 @@
 """Torch kernels of the ops that have no product: windows, padding, pools, adds and layout.
 
-They work on int64 throughout, so that each is exact whatever the values are.
+They work on int64, so that each is exact whatever the values are; only windows that a layer alone
+reads are made in the dtype of that layer's product.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from flow.engine.exactness import Span
+from flow.engine.exactness import Span, largest_sum, product_dtype
 from flow.engine.kernels import Step, kernel, tensor, wrap
-from flow.ops import Add, Concat, MaxPool, Pad, Reshape, SumPool, Transpose, Window
+from flow.ops import Add, Concat, MatVec, MaxPool, Pad, Reshape, SumPool, Transpose, Window
 from flow.ops.window import Pair
 
 
@@ -22,12 +23,22 @@ def slide(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair) -> Tensor:
     return view[..., :: dilation[0], :: dilation[1]].movedim(3, 5)
 
 
-@kernel.register
-def _(op: Window, inputs: Span, *, device: str) -> Step:
+def window_for(op: Window, reader: MatVec, inputs: Span) -> Step:
+    """``op`` in the dtype in which ``reader`` multiplies: each pixel is converted once, before it
+    is copied into every window it belongs to. ``inputs`` is what the reader is given."""
+    return _windows(op, product_dtype(largest_sum(reader, inputs)))
+
+
+def _windows(op: Window, dtype: torch.dtype) -> Step:
     def run(x: Tensor) -> Tensor:
-        return slide(x, op.kernel, op.stride, op.dilation).flatten(3)
+        return slide(x.to(dtype), op.kernel, op.stride, op.dilation).flatten(3)
 
     return run
+
+
+@kernel.register
+def _(op: Window, inputs: Span, *, device: str) -> Step:
+    return _windows(op, torch.int64)
 
 
 @kernel.register

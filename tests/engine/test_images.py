@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 
 from flow.engine import BatchedEngine
-from flow.ir import Fault, Graph, IntType, Kind
+from flow.ir import Fault, Graph, IntType, Kind, Node
 from flow.ir.types import Edge
-from flow.ops import OPS, MatVec, Window
+from flow.ops import OPS, Concat, MatVec, Reshape, Window
 from tests.engine.chains import random_inputs
 from tests.engine.images import Builder, image_graphs, random_image_graph
 from tests.engine.test_batched import assert_edges_equal, stored_bits
@@ -63,3 +64,47 @@ def test_groups_are_exact_in_every_dtype(bits, wide):
     graph = Graph("groups", "x", edge, tuple(b.nodes), name)
     x = rng.choice([0, edge.type.hi, edge.type.hi - 1], (5, 5, 4, 6))
     np.testing.assert_array_equal(BatchedEngine(graph).run(x), graph.evaluate(x))
+
+
+@pytest.mark.parametrize(("bits", "dtype"), [(4, "float32"), (20, "float64"), (30, "int64")])
+def test_windows_are_made_in_the_dtype_of_the_layer_that_reads_them(bits, dtype):
+    """... of every code of their edge, though the input declares fewer; all edges stay integers."""
+    rng, kind = np.random.default_rng(bits), IntType(bits).within(0, 3)
+    stored = IntType(bits, True)
+    weights = rng.integers(stored.code_lo, stored.code_hi + 1, (3, 8))
+    layer = MatVec(weights, stored, IntType(62, True), positions=4)
+    nodes = (
+        Node("window", Window((2, 2)), ("x",), "windows"),
+        Node("conv", layer, ("windows",), "sums"),
+    )
+    graph = Graph("small", "x", Edge((4, 5, 2), kind), nodes, "sums")
+    x = rng.integers(0, 4, (6, 4, 5, 2))
+    engine = BatchedEngine(graph)
+    made = engine._steps[0](torch.from_numpy(x))
+    assert str(made.dtype) == f"torch.{dtype}"
+    wanted = graph.evaluate_all(x)
+    for name, values in engine.run_all(x).items():
+        assert values.dtype == np.int64
+        np.testing.assert_array_equal(values, wanted[name], err_msg=name)
+
+
+def test_windows_that_others_read_stay_64_bit_integers():
+    """Read by no layer; and by two layers, of which the first would have had them in float64."""
+    rng, edge = np.random.default_rng(3), Edge((4, 5, 2), IntType(30))
+    x = random_inputs(Graph("x", "x", edge, (Node("w", Window((2, 2)), ("x",), "w"),), "w"), 4)
+    b = Builder(rng, edge)
+    name = b.add(Reshape((3 * 4 * 8,)), b.add(Window((2, 2)), "x"))
+    alone = Graph("alone", "x", edge, tuple(b.nodes), name)
+    b = Builder(rng, edge)
+    windows = b.add(Window((2, 2)), "x")
+    wide = IntType(30, True)
+    few = MatVec(rng.choice([-1, 1], (3, 8)), IntType.bipolar1(), IntType(62, True), positions=4)
+    many = rng.integers(wide.code_lo, wide.code_hi, (3, 8))
+    name = b.add(few, windows)
+    other = b.add(MatVec(many, wide, IntType(62, True), positions=4), windows)
+    name = b.add(Concat(IntType(62, True)), name, other)
+    both = Graph("both", "x", edge, tuple(b.nodes), name)
+    for graph in (alone, both):
+        engine = BatchedEngine(graph)
+        assert engine._steps[0](torch.from_numpy(x)).dtype is torch.int64
+        assert_edges_equal(engine.run_all(x), graph.evaluate_all(x))

@@ -91,6 +91,7 @@ class _Probe:
     site: FaultSite
     fault: Fault
     word: int  # as the image file has it
+    bits: int  # of a word
     image: int
     shows: bool
 
@@ -110,7 +111,7 @@ class _Probe:
             ("after the flip", written, flipped),
             ("after it was restored", after, self.word),
         ):
-            if int(reply, 16) != wanted:
+            if int(reply, 16) % (1 << self.bits) != wanted:  # above the word come other bits
                 raise ClaimError(
                     f"{self.site.memory} word {self.site.word}: the board has {reply} {when}, "
                     f"not {wanted:x}"
@@ -168,7 +169,8 @@ def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
             moved = graph.evaluate_all(x, [site.fault])[graph.logits] != clean
             image = int(moved.any(axis=1).argmax())
             stored = int.from_bytes(np.packbits(words[word], bitorder="little").tobytes(), "little")
-            probe = _Probe(site, site.fault, stored, image, bool(moved.any()))
+            shows = bool(moved.any())
+            probe = _Probe(site, site.fault, stored, layout.bits, image, shows)
             if probe.shows:
                 break
         probes.append(probe)

@@ -144,7 +144,7 @@ class Board:
         self._exchange(Command.WRITE, word.to_bytes(size, "little") + _place(memory, address), 0)
 
     def read(self, memory: int, address: int) -> int:
-        """The word at ``address`` of memory number ``memory``."""
+        """The word at ``address`` of memory number ``memory``; the bits above it mean nothing."""
         reply = self._exchange(
             Command.READ, _place(memory, address), self.identification.word_bytes
         )

@@ -62,7 +62,11 @@ PINS: dict[str, tuple[Pin, ...]] = {
         *CONFIGURATION,
     ),
     "pad": STREAM,
-    "popcount": (("input", "data_i", "in"), ("output", "count_o", "out")),
+    "popcount": (
+        ("input", "data_i", "in"),
+        ("input", "shared_i", "in"),
+        ("output", "count_o", "out"),
+    ),
     "replay": STREAM,
     "sumpool": STREAM,
     "threshold": (*STREAM, *CONFIGURATION),

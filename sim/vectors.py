@@ -23,6 +23,10 @@ class Store:
     word: int  # what it becomes
     outputs: tuple[int, ...]  # expected while it is changed
 
+    def carried(self, word: int, chain: int) -> int:
+        """What leaves on the configuration chain while ``word`` is read and ``chain`` comes in."""
+        return chain >> self.bits << self.bits | word
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

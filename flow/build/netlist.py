@@ -63,6 +63,12 @@ class Netlist:
         return tuple(unit.memory for unit in self.units if unit.memory is not None)
 
     @property
+    def chain(self) -> tuple[MemoryLayout, ...]:
+        """In the order in which words read pass them: the widest first, since the first costs no
+        gates."""
+        return tuple(sorted(self.memories, key=lambda memory: -memory.bits))
+
+    @property
     def parameters(self) -> dict[str, str]:
         """The top's parameters: where each memory image lies, relative to the build folder."""
         names = [unit.image for unit in self.units if unit.image is not None]
@@ -178,8 +184,8 @@ def _streams(net: Netlist) -> list[str]:
             lines.append(f"  logic {stream.name}_valid, {stream.name}_ready;")
         for name in dict.fromkeys(stream.shared or stream.name for stream in unit.sinks):
             lines.append(f"  logic [{unit.sinks[0].bits - 1}:0] {name}_data;")
-    for index in range(1, len(net.memories)):
-        lines.append(f"  logic [{net.cfg_bits - 1}:0] cfg_chain_{index};")
+    for place in range(1, len(net.memories)):
+        lines.append(f"  logic [{net.cfg_bits - 1}:0] cfg_chain_{place};")
     return lines
 
 
@@ -195,15 +201,16 @@ def _instance(unit: Unit, net: Netlist) -> str:
     if unit.image is not None:
         parameters["File"] = file_parameter(unit.image)
     if unit.memory is not None:
-        index = [memory.name for memory in net.memories].index(unit.memory.name)
+        place = net.chain.index(unit.memory)
         parameters |= {
-            "CfgIndex": index,
+            "CfgIndex": net.memories.index(unit.memory),
             "CfgBits": net.cfg_bits,
+            "CfgFirst": int(place == 0),
         }
         ports |= {name: name for name in CFG}
-        last = index + 1 == len(net.memories)
-        ports["cfg_chain_i"] = f"cfg_chain_{index}" if index else "'0"
-        ports["cfg_chain_o"] = "cfg_data_o" if last else f"cfg_chain_{index + 1}"
+        last = place + 1 == len(net.memories)
+        ports["cfg_chain_i"] = f"cfg_chain_{place}" if place else "'0"
+        ports["cfg_chain_o"] = "cfg_data_o" if last else f"cfg_chain_{place + 1}"
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     wired = ",\n".join(f"    .{name}({value})" for name, value in ports.items())
     return f"  {unit.module} #(\n{given}\n  ) {unit.name} (\n{wired}\n  );\n"

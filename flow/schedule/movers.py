@@ -11,8 +11,8 @@ from flow.schedule.cycles import apart, pool_window
 from flow.schedule.dataflow import Unit
 from flow.schedule.tokens import Actor, Fork, Loop, Margins, Queue, Turns, Windows
 
-MATVEC_STAGES = 3  # the latencies in the headers of hls/rtl: a word made is offered so much later
-STAGES = {"threshold": 2, "add": 2, "pool": 2, "argmax": 1, "width": 1}
+MATVEC_STAGES = 5  # the latencies in the headers of hls/rtl: a word made is offered so much later
+STAGES = {"threshold": 4, "add": 2, "pool": 2, "width": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def _each(w: Wiring) -> list[Actor]:
 
 
 def _argmax(w: Wiring) -> list[Actor]:
-    return [_gather(w, w.unit.sources[0].words, STAGES["argmax"])]
+    source = w.unit.sources[0]
+    return [_gather(w, source.words, 1 + (source.lanes - 1).bit_length())]
 
 
 def _gather(w: Wiring, words: int, stages: int) -> Actor:

@@ -1,7 +1,7 @@
 // Depthwise product: Pe channels at a time, each with its own weights, one tap per cycle.
 //
 // Reference    flow/ops/matvec.py with groups = rows, bit-exact, the accumulator's wrap included
-// Latency      (Columns - 1) + 3 cycles from the first word taken to the first word offered
+// Latency      (Columns - 1) + 5 cycles from the first word taken to the first word offered
 // Throughput   (Rows / Pe) * Columns cycles per position, positions back to back
 // Stall        ready_o falls only while a result waits on ready_i; no bubble on release
 //
@@ -20,7 +20,8 @@ module depthwise #(
   parameter int Popcount   = 0,   // 1: both sides bipolar
   parameter     File       = "",  // $readmemh image: word channel / Pe * Columns + tap
   parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits    = Pe * WeightBits
+  parameter int CfgBits    = Pe * WeightBits,
+  parameter int CfgFirst   = 0  // 1: the chain begins here
 ) (
   input  logic                  clk_i,
   input  logic                  rst_ni,  // synchronous, active low
@@ -76,7 +77,8 @@ module depthwise #(
     .Bits    (Pe * WeightBits),
     .File    (File),
     .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits)
+    .CfgBits (CfgBits),
+    .CfgFirst(CfgFirst)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -92,17 +94,25 @@ module depthwise #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 1: products; stage 2: accumulation
-  logic [TapBits-1:0]    tap_q;
-  logic                  tap_last;
-  logic [Pe*SumBits-1:0] sum_d, sum_q;
-  logic                  sum_valid_q, sum_first_q, sum_last_q;
-  logic [Pe*AccBits-1:0] acc_d, acc_q;
+  // stage 2: both in registers
+  logic [TapBits-1:0]       tap_q;
+  logic                     tap_last;
+  logic [Pe*InBits-1:0]     x2_q;
+  logic [Pe*WeightBits-1:0] weights_q;
 
   assign tap_last = tap_q == TapBits'(Columns - 1);
 
+  // stages 3 and 4: products, which dot registers; stage 5: accumulation, as in matvec.sv
+  logic [Pe*SumBits-1:0] sum_d, sum_q;
+  logic [2:0]            valid_line_q, last_line_q;  // of stages 2, 3 and 4
+  logic [Pe*AccBits-1:0] acc_d, acc_q, data_q;
+  logic                  add, last;
+
+  assign add  = advance && valid_line_q[2];
+  assign last = add && last_line_q[2];
+
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
-    logic [AccBits-1:0] partial, addend;
+    logic [AccBits-1:0] addend;
 
     dot #(
       .Simd      (1),
@@ -113,44 +123,51 @@ module depthwise #(
       .SumBits   (SumBits),
       .Popcount  (Popcount)
     ) u_dot (
-      .x_i      (x_q[pe*InBits +: InBits]),
-      .weights_i(weights[pe*WeightBits +: WeightBits]),
+      .clk_i    (clk_i),
+      .advance_i(advance),
+      .x_i      (x2_q[pe*InBits +: InBits]),
+      .weights_i(weights_q[pe*WeightBits +: WeightBits]),
       .sum_o    (sum_d[pe*SumBits +: SumBits])
     );
 
-    assign partial = sum_first_q ? '0 : acc_q[pe*AccBits +: AccBits];
-    assign addend  = (Popcount != 0) ? AccBits'(sum_q[pe*SumBits +: SumBits])
-                                     : AccBits'($signed(sum_q[pe*SumBits +: SumBits]));
-    assign acc_d[pe*AccBits +: AccBits] = partial + addend;
+    assign addend = (Popcount != 0) ? AccBits'(sum_q[pe*SumBits +: SumBits])
+                                    : AccBits'($signed(sum_q[pe*SumBits +: SumBits]));
+    assign acc_d[pe*AccBits +: AccBits] = acc_q[pe*AccBits +: AccBits] + addend;
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      address_q   <= '0;
-      tap_q       <= '0;
-      x_valid_q   <= 1'b0;
-      sum_valid_q <= 1'b0;
-      valid_q     <= 1'b0;
+      address_q    <= '0;
+      tap_q        <= '0;
+      x_valid_q    <= 1'b0;
+      valid_line_q <= '0;
+      valid_q      <= 1'b0;
     end else if (advance) begin
       if (take) address_q <= (address_q == AddressBits'(Words - 1)) ? '0 : address_q + 1'b1;
       if (x_valid_q) tap_q <= tap_last ? '0 : tap_q + 1'b1;
-      x_valid_q   <= take;
-      sum_valid_q <= x_valid_q;
-      valid_q     <= sum_valid_q && sum_last_q;
+      x_valid_q    <= take;
+      valid_line_q <= {valid_line_q[1:0], x_valid_q};
+      valid_q      <= last;
     end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || last) acc_q <= '0;
+    else if (add)        acc_q <= acc_d;
   end
 
   always_ff @(posedge clk_i) begin
     if (take) x_q <= data_i;
     if (advance) begin
+      x2_q        <= x_q;
+      weights_q   <= weights;
+      last_line_q <= {last_line_q[1:0], tap_last};
       sum_q       <= sum_d;
-      sum_first_q <= tap_q == '0;
-      sum_last_q  <= tap_last;
-      if (sum_valid_q) acc_q <= acc_d;
     end
+    if (last) data_q <= acc_d;
   end
 
   assign valid_o = valid_q;
-  assign data_o  = acc_q;
+  assign data_o  = data_q;
 
 endmodule

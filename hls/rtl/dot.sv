@@ -1,9 +1,12 @@
 // Products of Simd weights and inputs, summed: what one row does in one cycle.
 //
 // Reference    flow/ops/matvec.py
-// Latency      0, combinational
+// Latency      1 cycle: sums of a few lanes are registered
 // Throughput   1 row per cycle
-// Stall        none: it has no handshake
+// Stall        it has no handshake; advance_i moves its register
+//
+// Synthesis registers a partial sum per Group lanes, so that no clock period holds a whole tree;
+// simulation registers the sum itself, which is the same one word later and costs less to compute.
 module dot #(
   parameter int Simd       = 4,
   parameter int InBits     = 4,   // per input element
@@ -13,42 +16,74 @@ module dot #(
   parameter int SumBits    = 10,  // wraps
   parameter int Popcount   = 0    // 1: counts agreeing bits, both sides bipolar
 ) (
+  input  logic                       clk_i,
+  input  logic                       advance_i,
   input  logic [Simd*InBits-1:0]     x_i,        // lane 0 in the low bits
   input  logic [Simd*WeightBits-1:0] weights_i,
   output logic [SumBits-1:0]         sum_o       // two's complement; a count is unsigned
 );
 
+`ifdef SYNTHESIS
+  localparam int Group = (Simd < 7) ? Simd : 7;  // what popcount.sv counts without an adder
+`else
+  localparam int Group = Simd;
+`endif
+  localparam int Groups      = (Simd + Group - 1) / Group;
   localparam int XBits       = InBits + 1;  // any input as a signed number
   localparam int ProductBits = XBits + WeightBits;
+  localparam int ExactBits   = (Popcount != 0) ? $clog2(Group + 1) : ProductBits + $clog2(Group);
+  localparam int PartBits    = (ExactBits < SumBits) ? ExactBits : SumBits;
 
-  if (Popcount != 0) begin : gen_xnor
-    logic [$clog2(Simd+1)-1:0] agreeing;
-    popcount #(.Bits(Simd)) u_popcount (.data_i(weights_i ~^ x_i), .count_o(agreeing));
-    assign sum_o = SumBits'(agreeing);
-  end else begin : gen_products
-    logic signed [XBits-1:0]       value, chosen;
-    logic signed [ProductBits-1:0] product;
-    logic [Simd-1:0]               minus;  // Icarus 11 miscounts an expression's ones, not a net's
-    logic [SumBits-1:0]            sum;
-    logic                          unused;
-    assign minus  = (WeightKind == 2) ? ~weights_i[Simd-1:0] : '0;
-    assign unused = ^product;  // a narrow accumulator drops the high bits
-    assign sum_o  = sum;
-    always_comb begin
-      sum = SumBits'($countones(minus));
-      for (int lane = 0; lane < Simd; lane++) begin
-        value = (InKind == 2) ? XBits'($signed({!x_i[lane*InBits], 1'b1}))
-              : (InKind == 1) ? XBits'($signed(x_i[lane*InBits +: InBits]))
-                              : $signed({1'b0, x_i[lane*InBits +: InBits]});
-        // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
-        chosen  = (WeightKind == 2 && !weights_i[lane*WeightBits]) ? ~value : value;
-        product = ProductBits'(chosen);
-        if (WeightKind == 1) begin
-          product = product * ProductBits'($signed(weights_i[lane*WeightBits +: WeightBits]));
+  logic [Groups*PartBits-1:0] parts_d, parts_q;
+  logic [SumBits-1:0]         sum;
+
+  for (genvar g = 0; g < Groups; g++) begin : gen_group
+    localparam int Lanes = (g == Groups - 1) ? Simd - g * Group : Group;
+    logic [Lanes*InBits-1:0]     x;
+    logic [Lanes*WeightBits-1:0] weights;
+    assign x       = x_i[g*Group*InBits +: Lanes*InBits];
+    assign weights = weights_i[g*Group*WeightBits +: Lanes*WeightBits];
+
+    if (Popcount != 0) begin : gen_xnor
+      logic [$clog2(Lanes+1)-1:0] agreeing;
+      popcount #(.Bits(Lanes)) u_popcount (.data_i(weights), .shared_i(x), .count_o(agreeing));
+      assign parts_d[g*PartBits +: PartBits] = PartBits'(agreeing);
+    end else begin : gen_products
+      logic signed [XBits-1:0]       value, chosen;
+      logic signed [ProductBits-1:0] product;
+      logic [Lanes-1:0]              minus;  // Icarus 11 miscounts an expression's ones
+      logic [PartBits-1:0]           part;
+      logic                          unused;
+      assign minus  = (WeightKind == 2) ? ~weights[Lanes-1:0] : '0;
+      assign unused = ^product;  // a narrow accumulator drops the high bits
+      assign parts_d[g*PartBits +: PartBits] = part;
+      always_comb begin
+        part = PartBits'($countones(minus));
+        for (int lane = 0; lane < Lanes; lane++) begin
+          value = (InKind == 2) ? XBits'($signed({!x[lane*InBits], 1'b1}))
+                : (InKind == 1) ? XBits'($signed(x[lane*InBits +: InBits]))
+                                : $signed({1'b0, x[lane*InBits +: InBits]});
+          // -v is ~v + 1: the ones were counted above, so a lane costs one adder and not two
+          chosen  = (WeightKind == 2 && !weights[lane*WeightBits]) ? ~value : value;
+          product = ProductBits'(chosen);
+          if (WeightKind == 1) begin
+            product = product * ProductBits'($signed(weights[lane*WeightBits +: WeightBits]));
+          end
+          part = part + PartBits'(product);
         end
-        sum = sum + SumBits'(product);
       end
     end
   end
+
+  always_ff @(posedge clk_i) if (advance_i) parts_q <= parts_d;
+
+  always_comb begin
+    sum = '0;
+    for (int g = 0; g < Groups; g++) begin
+      sum = sum + ((Popcount != 0) ? SumBits'(parts_q[g*PartBits +: PartBits])
+                                   : SumBits'($signed(parts_q[g*PartBits +: PartBits])));
+    end
+  end
+  assign sum_o = sum;
 
 endmodule

@@ -1,13 +1,14 @@
 // Matrix-vector product, folded: Pe rows by Simd columns of products per cycle.
 //
 // Reference    flow/ops/matvec.py, bit-exact, the accumulator's wrap-around included
-// Latency      (Columns / Simd - 1) + 3 cycles from the first word taken to the first word offered
+// Latency      (Columns / Simd - 1) + 5 cycles from the first word taken to the first word offered
 // Throughput   (Rows / Pe) * (Columns / Simd) cycles per vector of Groups * Columns elements
 // Stall        input is taken in the first row fold only; a waiting result stops every stage
 //
-// Stages: 0 address and replay, 1 input and weights, 2 sum of Simd products, 3 accumulator, which
-// is the output register. Popcount = 1 counts agreeing bits (unsigned), else products are summed
-// in two's complement. Weights must not be configured while a vector is inside.
+// Stages: 0 address and replay, 1 input and weights as their memories give them, 2 the same in
+// registers (block RAM answers late in its cycle), 3 partial sums of products, 4 their sum, 5 the
+// accumulator with the output register. Popcount = 1 counts agreeing bits (unsigned), else products
+// are summed in two's complement. Weights must not be configured while a vector is inside.
 module matvec #(
   parameter int Rows       = 4,
   parameter int Columns    = 8,
@@ -22,7 +23,8 @@ module matvec #(
   parameter int Groups     = 1,   // group g of the rows sees the g-th vector, divides Rows / Pe
   parameter     File       = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
   parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits    = Pe * Simd * WeightBits
+  parameter int CfgBits    = Pe * Simd * WeightBits,
+  parameter int CfgFirst   = 0  // 1: the chain begins here
 ) (
   input  logic                   clk_i,
   input  logic                   rst_ni,  // synchronous, active low
@@ -103,7 +105,8 @@ module matvec #(
     .Bits    (Pe * RowBits),
     .File    (File),
     .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits)
+    .CfgBits (CfgBits),
+    .CfgFirst(CfgFirst)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -119,14 +122,17 @@ module matvec #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 1: products and their sums
-  logic [ColumnBits-1:0] column_q;
-  logic                  column_first, column_last;
-  logic [Pe*SumBits-1:0] sum_d, sum_q;
-  logic                  sum_valid_q, sum_first_q, sum_last_q;
+  // stage 2: both in registers
+  logic [ColumnBits-1:0]  column_q;
+  logic                   column_last;
+  logic [Simd*InBits-1:0] x_q;
+  logic [Pe*RowBits-1:0]  weights_q;
 
-  assign column_first = column_q == '0;
-  assign column_last  = column_q == ColumnBits'(ColumnFolds - 1);
+  assign column_last = column_q == ColumnBits'(ColumnFolds - 1);
+
+  // stages 3 and 4: partial sums, which dot registers, and their sums
+  logic [Pe*SumBits-1:0] sum_d, sum_q;
+  logic [2:0]            valid_line_q, last_line_q;  // of stages 2, 3 and 4
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     dot #(
@@ -138,49 +144,61 @@ module matvec #(
       .SumBits   (SumBits),
       .Popcount  (Popcount)
     ) u_dot (
-      .x_i      (x),
-      .weights_i(weights[pe*RowBits +: RowBits]),
+      .clk_i    (clk_i),
+      .advance_i(advance),
+      .x_i      (x_q),
+      .weights_i(weights_q[pe*RowBits +: RowBits]),
       .sum_o    (sum_d[pe*SumBits +: SumBits])
     );
   end
 
-  // stage 2: accumulation
-  logic [Pe*AccBits-1:0] acc_d, acc_q;
+  // stage 5: the last step clears the accumulator and fills the output register, so that no gate
+  // has to keep the previous vector out of the first step
+  logic [Pe*AccBits-1:0] acc_d, acc_q, data_q;
+  logic                  add, last;
+
+  assign add  = advance && valid_line_q[2];
+  assign last = add && last_line_q[2];
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_acc
-    logic [AccBits-1:0] partial, addend;
-    assign partial = sum_first_q ? '0 : acc_q[pe*AccBits +: AccBits];
-    assign addend  = (Popcount != 0) ? AccBits'(sum_q[pe*SumBits +: SumBits])
-                                     : AccBits'($signed(sum_q[pe*SumBits +: SumBits]));
-    assign acc_d[pe*AccBits +: AccBits] = partial + addend;
+    logic [AccBits-1:0] addend;
+    assign addend = (Popcount != 0) ? AccBits'(sum_q[pe*SumBits +: SumBits])
+                                    : AccBits'($signed(sum_q[pe*SumBits +: SumBits]));
+    assign acc_d[pe*AccBits +: AccBits] = acc_q[pe*AccBits +: AccBits] + addend;
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      address_q   <= '0;
-      column_q    <= '0;
-      sum_valid_q <= 1'b0;
-      valid_q     <= 1'b0;
+      address_q    <= '0;
+      column_q     <= '0;
+      valid_line_q <= '0;
+      valid_q      <= 1'b0;
     end else begin
       if (step) address_q <= (address_q == AddressBits'(Words - 1)) ? '0 : address_q + 1'b1;
       if (advance) begin
         if (x_valid) column_q <= column_last ? '0 : column_q + 1'b1;
-        sum_valid_q <= x_valid;
-        valid_q     <= sum_valid_q && sum_last_q;
+        valid_line_q <= {valid_line_q[1:0], x_valid};
+        valid_q      <= last;
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
+    if (!rst_ni || last) acc_q <= '0;
+    else if (add)        acc_q <= acc_d;
+  end
+
+  always_ff @(posedge clk_i) begin
     if (advance) begin
+      x_q         <= x;
+      weights_q   <= weights;
+      last_line_q <= {last_line_q[1:0], column_last};
       sum_q       <= sum_d;
-      sum_first_q <= column_first;
-      sum_last_q  <= column_last;
-      if (sum_valid_q) acc_q <= acc_d;
     end
+    if (last) data_q <= acc_d;
   end
 
   assign valid_o = valid_q;
-  assign data_o  = acc_q;
+  assign data_o  = data_q;
 
 endmodule

@@ -13,7 +13,8 @@ module memory #(
   parameter int Bits     = 16,  // per word
   parameter     File     = "",  // $readmemh image, one word per line
   parameter int CfgIndex = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits  = 16   // width of the configuration bus, at least Bits
+  parameter int CfgBits  = 16,  // width of the configuration bus, at least Bits
+  parameter int CfgFirst = 0    // 1: the chain begins here, cfg_chain_i is not read
 ) (
   input  logic                                          clk_i,
   input  logic                                          rst_ni,  // synchronous, active low
@@ -51,7 +52,7 @@ module memory #(
   assign write    = selected && cfg_write_i;
   assign read     = selected ? !cfg_write_i : enable_i;
   assign address  = selected ? cfg_address_i[AddressBits-1:0] : address_i;
-  assign unused   = ^{cfg_address_i, cfg_data_i};
+  assign unused   = ^{cfg_address_i, cfg_data_i, cfg_chain_i};
 
   always_ff @(posedge clk_i) begin
     if (write) words[address] <= cfg_data_i[Bits-1:0];
@@ -63,7 +64,14 @@ module memory #(
     else         cfg_read_q <= selected && !cfg_write_i;
   end
 
-  assign data_o      = data_q;
-  assign cfg_chain_o = cfg_read_q ? CfgBits'(data_q) : cfg_chain_i;
+  // one gate per bit of this memory, none for the first; bits above the word mean nothing
+  assign data_o = data_q;
+  if (CfgFirst != 0) begin : gen_first
+    assign cfg_chain_o = CfgBits'(data_q);
+  end else if (CfgBits > Bits) begin : gen_narrow
+    assign cfg_chain_o = {cfg_chain_i[CfgBits-1:Bits], cfg_read_q ? data_q : cfg_chain_i[Bits-1:0]};
+  end else begin : gen_wide
+    assign cfg_chain_o = cfg_read_q ? data_q : cfg_chain_i;
+  end
 
 endmodule

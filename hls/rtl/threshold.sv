@@ -1,7 +1,7 @@
 // Multi-threshold activation: level = Base + number of thresholds the accumulator has reached.
 //
 // Reference    flow/ops/threshold.py, count form, bit-exact
-// Latency      2 cycles: thresholds are read, then compared
+// Latency      4 cycles: thresholds are read, registered, compared, counted
 // Throughput   1 beat per cycle, Channels / Lanes beats per vector
 // Stall        ready_o falls only while a result waits on ready_i; no bubble on release
 //
@@ -20,7 +20,8 @@ module threshold #(
   parameter int SignsStored     = 0,   // 1: a sign bit above each lane's thresholds
   parameter     File            = "",  // $readmemh image: word channel / Lanes
   parameter int CfgIndex        = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits         = Lanes * (Steps * ThresholdBits + SignsStored)
+  parameter int CfgBits         = Lanes * (Steps * ThresholdBits + SignsStored),
+  parameter int CfgFirst        = 0  // 1: the chain begins here
 ) (
   input  logic                     clk_i,
   input  logic                     rst_ni,  // synchronous, active low
@@ -45,7 +46,10 @@ module threshold #(
   localparam int LaneBits    = Steps * ThresholdBits + SignsStored;
   localparam int Folds       = Channels / Lanes;  // beats per vector
   localparam int FoldBits    = (Folds > 1) ? $clog2(Folds) : 1;
-  localparam int CompareBits = ((AccBits > ThresholdBits) ? AccBits : ThresholdBits) + 1;
+  localparam int Signed      = (AccSigned != 0 || ThresholdSigned != 0) ? 1 : 0;
+  localparam int AccWide     = AccBits + ((Signed != AccSigned) ? 1 : 0);
+  localparam int LevelWide   = ThresholdBits + ((Signed != ThresholdSigned) ? 1 : 0);
+  localparam int CompareBits = (AccWide > LevelWide) ? AccWide : LevelWide;  // holds both
 
   initial if (Channels % Lanes != 0) begin
     $fatal(1, "%m: Lanes=%0d does not divide Channels=%0d", Lanes, Channels);
@@ -70,7 +74,8 @@ module threshold #(
     .Bits    (Lanes * LaneBits),
     .File    (File),
     .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits)
+    .CfgBits (CfgBits),
+    .CfgFirst(CfgFirst)
   ) u_thresholds (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -86,55 +91,76 @@ module threshold #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 1: compare and count
-  logic                     valid_q;
+  // stage 1: accumulators and thresholds in registers, since block RAM answers late in its cycle
+  logic [Lanes*AccBits-1:0]  compared_q;
+  logic [Lanes*LaneBits-1:0] thresholds_q;
+  logic                      compared_valid_q;
+
+  // stages 2 and 3: compare, then count
+  logic [Lanes*Steps-1:0]   reached_d, reached_q;
+  logic [Lanes-1:0]         ascending_d, ascending_q;
+  logic                     reached_valid_q, valid_q;
   logic [Lanes*OutBits-1:0] data_d, data_q;
 
   for (genvar lane = 0; lane < Lanes; lane++) begin : gen_lane
-    logic [LaneBits-1:0]           stored;
-    logic signed [CompareBits-1:0] acc;
-    logic [Steps-1:0]              reached;
-    logic [OutBits-1:0]            count;
-    logic                          ascending;
+    logic [LaneBits-1:0]    stored;
+    logic [CompareBits-1:0] acc;
+    logic [Steps-1:0]       reached;  // Icarus 11 miscounts an expression's ones, not a net's
+    logic [OutBits-1:0]     count;
 
-    assign stored = thresholds[lane*LaneBits +: LaneBits];
-    assign acc    = (AccSigned != 0) ? CompareBits'($signed(acc_q[lane*AccBits +: AccBits]))
-                                     : CompareBits'(acc_q[lane*AccBits +: AccBits]);
+    assign stored = thresholds_q[lane*LaneBits +: LaneBits];
+    assign acc    = (AccSigned != 0) ? CompareBits'($signed(compared_q[lane*AccBits +: AccBits]))
+                                     : CompareBits'(compared_q[lane*AccBits +: AccBits]);
 
     for (genvar step = 0; step < Steps; step++) begin : gen_step
-      logic signed [CompareBits-1:0] level;
+      logic [CompareBits-1:0] level;
       assign level = (ThresholdSigned != 0)
                    ? CompareBits'($signed(stored[step*ThresholdBits +: ThresholdBits]))
                    : CompareBits'(stored[step*ThresholdBits +: ThresholdBits]);
-      assign reached[step] = acc >= level;
+      if (Signed != 0) begin : gen_signed
+        assign reached_d[lane*Steps+step] = $signed(acc) >= $signed(level);
+      end else begin : gen_unsigned
+        assign reached_d[lane*Steps+step] = acc >= level;
+      end
     end
 
     if (SignsStored != 0) begin : gen_sign
-      assign ascending = stored[LaneBits-1];
+      assign ascending_d[lane] = stored[LaneBits-1];
     end else begin : gen_no_sign
-      assign ascending = 1'b1;
+      assign ascending_d[lane] = 1'b1;
     end
 
-    assign count = OutBits'($countones(reached));
-    assign data_d[lane*OutBits +: OutBits] = ascending ? OutBits'(Base) + count
-                                                       : OutBits'(Base + Steps) - count;
+    assign reached = reached_q[lane*Steps +: Steps];
+    assign count   = OutBits'($countones(reached));
+    assign data_d[lane*OutBits +: OutBits] = ascending_q[lane] ? OutBits'(Base) + count
+                                                               : OutBits'(Base + Steps) - count;
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      fold_q      <= '0;
-      acc_valid_q <= 1'b0;
-      valid_q     <= 1'b0;
+      fold_q           <= '0;
+      acc_valid_q      <= 1'b0;
+      compared_valid_q <= 1'b0;
+      reached_valid_q  <= 1'b0;
+      valid_q          <= 1'b0;
     end else if (advance) begin
       if (valid_i) fold_q <= (fold_q == FoldBits'(Folds - 1)) ? '0 : fold_q + 1'b1;
-      acc_valid_q <= valid_i;
-      valid_q     <= acc_valid_q;
+      acc_valid_q      <= valid_i;
+      compared_valid_q <= acc_valid_q;
+      reached_valid_q  <= compared_valid_q;
+      valid_q          <= reached_valid_q;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (take) acc_q <= data_i;
-    if (advance && acc_valid_q) data_q <= data_d;
+    if (advance) begin
+      compared_q   <= acc_q;
+      thresholds_q <= thresholds;
+      reached_q    <= reached_d;
+      ascending_q  <= ascending_d;
+    end
+    if (advance && reached_valid_q) data_q <= data_d;
   end
 
   assign advance = !valid_q || ready_i;

@@ -24,11 +24,13 @@ async def read(pins: Pins, address: int) -> int:
     return word
 
 
-async def for_each_memory(dut: Any, check: Any) -> None:
-    """Start the clock, reset every instance and run ``check`` on all of them."""
+async def for_each_memory(dut: Any, check: Any, *, first: bool = False) -> None:
+    """Start the clock, reset and run ``check`` on every instance that begins a chain or not."""
     start_clock(dut)
 
     async def run(case: Case) -> None:
+        if bool(case.parameters.get("CfgFirst")) is not first:
+            return
         pins = Pins(dut, case.name)
         pins.enable_i.value = pins.cfg_valid_i.value = pins.rst_ni.value = 0
         pins.cfg_chain_i.value = 0
@@ -106,11 +108,12 @@ async def configuration_writes_and_reads_each_word(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_read_shows_on_the_chain_for_one_cycle(dut: Any) -> None:
-    """Its word replaces the chain in the cycle after the access, and only then."""
+    """Its word replaces the chain's low bits in the cycle after the access, and only then."""
 
     async def check(pins: Pins, store: Store) -> None:
         noise = (1 << store.cfg_bits) - 1
-        for memory, wanted in ((store.index, store.image[0]), (store.index ^ 1, noise)):
+        read = store.carried(store.image[0], noise)
+        for memory, wanted in ((store.index, read), (store.index ^ 1, noise)):
             found = await access(pins, memory, 0, chain=noise)
             assert found == wanted, f"memory {memory} answers {found:x}, not {wanted:x}"
             await ReadOnly()
@@ -135,3 +138,19 @@ async def a_write_answers_nothing_and_reaches_its_memory_only(dut: Any) -> None:
         assert found == noise, f"a write answers {found:x}"
 
     await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def the_first_memory_answers_whatever_comes_along_the_chain(dut: Any) -> None:
+    """It carries the word it read last, zeros above it, and works as any memory otherwise."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        noise = (1 << store.cfg_bits) - 1
+        await access(pins, store.index ^ 1, 0, write=noise)
+        await expect_words(pins, store.image)
+        for address, word in enumerate(store.image):
+            for memory in (store.index, store.index ^ 1):
+                found = await access(pins, memory, address, chain=noise)
+                assert found == word, f"memory {memory} word {address} is {found:x}, not {word:x}"
+
+    await for_each_memory(dut, check, first=True)

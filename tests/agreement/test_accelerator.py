@@ -140,7 +140,7 @@ def test_fifos_hold_as_many_words_as_the_token_simulation_says(made, simulator, 
 
 def test_the_configuration_port_reads_and_writes_every_memory(made, simulator, compiled):
     session = Session(load_build(made.directory), random_images(made.graph, 2), compiled, simulator)
-    accesses, wanted = [], []
+    accesses, wanted, masks = [], [], []
     for number, memory in enumerate(session.net.memories):
         image = (made.directory / "images" / f"{memory.name}.hex").read_text().split()
         for address, text in enumerate(image):
@@ -150,9 +150,10 @@ def test_the_configuration_port_reads_and_writes_every_memory(made, simulator, c
                 hexed = None if data is None else f"{data:x}"
                 accesses.append({"memory": number, "address": address, "data": hexed})
                 wanted.append(read)
+                masks.append((1 << memory.bits) - 1)
     found = session.run([[]], config=accesses).summary["config"]
-    pairs = zip(found, wanted, strict=True)
-    assert [int(f, 16) for f, w in pairs if w is not None] == [w for w in wanted if w is not None]
+    for answer, word, mask in zip(found, wanted, masks, strict=True):
+        assert word is None or int(answer, 16) & mask == word  # above the word come other bits
 
 
 def test_an_accelerator_that_stops_is_a_hang_and_not_a_timeout(make, simulator, compiled):

@@ -56,7 +56,7 @@ def case(number):
         ),
         vector=classes // lanes,
         steps=classes // lanes,
-        stages=1,
+        stages=1 + (lanes - 1).bit_length(),
     )
 
 

@@ -14,7 +14,7 @@ from tests.conformance.hls_units import CACHE, any_codes, fold
 from tests.conformance.rtl_units import stored_case
 from tests.conformance.test_window_rtl import in_order
 
-STAGES = 3  # as matvec.sv: weight read, sum of products, accumulator
+STAGES = 5  # as matvec.sv
 
 # rows, groups, positions, channels of a group, folding, input, weights, accumulator, popcount
 GROUPED = [

@@ -11,7 +11,7 @@ from tests.conformance.rtl_units import stored_case
 
 B1, U5, U8, S3 = (IntType.parse(text) for text in ("b1", "u5", "u8", "s3"))
 S4, U4, S16 = (IntType.parse(text) for text in ("s4", "u4", "s16"))
-STAGES = 3  # weight read, sum of products, accumulator
+STAGES = 5  # memories, registers, partial sums, sum, accumulator
 
 # rows, columns, folding, input, weights, accumulator, popcount
 CASES = [

@@ -12,12 +12,13 @@ from sim.vectors import Case, Store
 def test_memory_reads_and_writes_its_words(simulator, compiled, tmp_path):
     rng = random.Random(0)
     cases = []
-    for index, (words, bits, spare) in enumerate([(1, 1, 0), (5, 7, 0), (8, 33, 4), (6, 80, 1)]):
+    sizes = [(1, 1, 0, 0), (5, 7, 0, 0), (8, 33, 4, 0), (6, 80, 1, 0), (5, 7, 0, 1), (6, 33, 4, 1)]
+    for index, (words, bits, spare, first) in enumerate(sizes):
         image = (0, *(rng.getrandbits(bits) for _ in range(words - 1)))
         cases.append(
             Case(
-                name=f"m{words}x{bits}",
-                parameters={"Words": words, "Bits": bits},
+                name=f"m{words}x{bits}first{first}",
+                parameters={"Words": words, "Bits": bits, "CfgFirst": first},
                 in_bits=max(1, (words - 1).bit_length()),
                 out_bits=bits,
                 inputs=(),

@@ -9,7 +9,7 @@ from sim.unit import run_unit
 from tests.conformance.hls_units import fold
 from tests.conformance.rtl_units import ends, stored_case
 
-STAGES = 2  # thresholds read, then compared
+STAGES = 4  # thresholds read, registered, compared, counted
 
 # channels, lanes, accumulator, threshold, steps, base, output, signs stored
 CASES = [

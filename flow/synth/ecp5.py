@@ -18,6 +18,10 @@ from flow.synth.tools import Tool, ecppack, failure, nextpnr, run, yosys
 
 MANIFEST = "manifest.json"
 STAGES = 3  # synthesis, place and route, packing
+# Look-up tables of four inputs, covered for area: the library's pipeline stages are short, so few
+# tables in a row serve the clock as well, and multiplexers that join tables (PFUMX) cost a pair of
+# tables each.
+SMALLEST = "+&if,-a,-K,4;&mfs"
 SCRIPT, INFERRED = "synth.ys", "inferred.json"
 YOSYS_LOG, NEXTPNR_LOG, ECPPACK_LOG = "yosys.log", "nextpnr.log", "ecppack.log"
 WARNING = re.compile(r"^(?:Warning: .*|rtl/.*: warning: .*)$", re.MULTILINE)
@@ -72,7 +76,7 @@ def synthesise(
 def yosys_script(board: Board, sources: list[str], *, slang: bool) -> str:
     """The synthesis script; ``slang`` chooses the front end, which native Yosys may lack."""
     reader = "read_slang --threads 1" if slang else "read_verilog -sv"  # one thread: WebAssembly
-    synth = f"synth_ecp5 -top {board.name}"
+    synth = f"synth_ecp5 -nowidelut -top {board.name}"
     return "\n".join(
         [
             f"{reader} {' '.join(sources)}",
@@ -82,7 +86,10 @@ def yosys_script(board: Board, sources: list[str], *, slang: bool) -> str:
             "select t:$mem_v2",
             f"write_json -selected {INFERRED}",
             "select -clear",
-            f"{synth} -run map_ram: -json {board.name}.json",
+            f"{synth} -run map_ram:map_luts",
+            f"abc9 -lut 4 -script {SMALLEST}",
+            "clean",
+            f"{synth} -run map_cells: -json {board.name}.json",
             "check -assert",
             "tee -q -o cells.json stat -json",
             "",

@@ -52,7 +52,7 @@ module memory #(
   assign write    = selected && cfg_write_i;
   assign read     = selected ? !cfg_write_i : enable_i;
   assign address  = selected ? cfg_address_i[AddressBits-1:0] : address_i;
-  assign unused   = ^{cfg_address_i, cfg_data_i, cfg_chain_i};
+  assign unused   = ^{cfg_address_i, cfg_data_i, cfg_chain_i, cfg_read_q};
 
   always_ff @(posedge clk_i) begin
     if (write) words[address] <= cfg_data_i[Bits-1:0];

@@ -31,12 +31,14 @@ module popcount #(
     assign agreeing = data_i ~^ shared_i;
     assign count_o  = CountBits'($countones(agreeing));
   end else begin : gen_tree
+    logic [Bits-1:0]      inverse;
     logic [7*Groups-1:0]  d, e;  // bits beyond the word disagree
     logic [3*Groups-1:0]  counts;
     logic [CountBits-1:0] count;
 
-    assign d = (7 * Groups)'(data_i);
-    assign e = ~((7 * Groups)'(~shared_i));
+    assign inverse = ~shared_i;  // a net: Yosys widens an expression before it inverts
+    assign d       = (7 * Groups)'(data_i);
+    assign e       = ~((7 * Groups)'(inverse));
 
     for (genvar g = 0; g < Groups; g++) begin : gen_group
       logic first, sum0, sum1, sum2, carry0, carry1, carry2;

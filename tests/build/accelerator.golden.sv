@@ -54,7 +54,8 @@ module accelerator #(
     .Groups(1),
     .File(Fc0WeightsFile),
     .CfgIndex(0),
-    .CfgBits(10)
+    .CfgBits(10),
+    .CfgFirst(0)
   ) u_fc0 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -69,8 +70,8 @@ module accelerator #(
     .cfg_memory_i(cfg_memory_i),
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
-    .cfg_chain_i('0),
-    .cfg_chain_o(cfg_chain_1)
+    .cfg_chain_i(cfg_chain_2),
+    .cfg_chain_o(cfg_data_o)
   );
 
   threshold #(
@@ -86,7 +87,8 @@ module accelerator #(
     .SignsStored(1),
     .File(Act0ThresholdsFile),
     .CfgIndex(1),
-    .CfgBits(10)
+    .CfgBits(10),
+    .CfgFirst(1)
   ) u_act0 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -101,8 +103,8 @@ module accelerator #(
     .cfg_memory_i(cfg_memory_i),
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
-    .cfg_chain_i(cfg_chain_1),
-    .cfg_chain_o(cfg_chain_2)
+    .cfg_chain_i('0),
+    .cfg_chain_o(cfg_chain_1)
   );
 
   width #(
@@ -149,7 +151,8 @@ module accelerator #(
     .Groups(1),
     .File(Fc1WeightsFile),
     .CfgIndex(2),
-    .CfgBits(10)
+    .CfgBits(10),
+    .CfgFirst(0)
   ) u_fc1 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -164,8 +167,8 @@ module accelerator #(
     .cfg_memory_i(cfg_memory_i),
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
-    .cfg_chain_i(cfg_chain_2),
-    .cfg_chain_o(cfg_data_o)
+    .cfg_chain_i(cfg_chain_1),
+    .cfg_chain_o(cfg_chain_2)
   );
 
   argmax #(

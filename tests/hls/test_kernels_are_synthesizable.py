@@ -25,7 +25,7 @@ FORBIDDEN = (
     r"thread_local|float|double|auto|union|dynamic_cast|reinterpret_cast|const_cast|volatile)\b|->"
 )
 LOOP = re.compile(r"( *)for \((.*?); (.*?); (.*?)\) \{\n(.*)\n")
-UNIT_ONLY = {"File", "CfgIndex", "CfgBits"}  # an RTL memory's; a kernel is given its table
+UNIT_ONLY = {"File", "CfgIndex", "CfgBits", "CfgFirst"}  # an RTL memory's; a kernel has its table
 
 
 def code_of(text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +11,16 @@ from flow.attack import bfa, exhaustive_best_flip, random_flips
 from flow.attack.result import AttackResult
 from flow.campaign import OtherCampaignError, clear, run_campaign, summary
 from flow.campaign import Recipe as Campaign
-from flow.certify import Property, SingleFlips, save_certificates, single_flips
+from flow.certify import (
+    Budget,
+    CertificateSet,
+    Property,
+    SingleFlips,
+    certify_complete,
+    certify_linear,
+    save_certificates,
+    single_flips,
+)
 from flow.certify import certify_bits as certify_every_flip
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
@@ -19,10 +28,12 @@ from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
 
-# Which analysis answers a property of the input, and how, in the words of the record.
-INPUTS = {
-    Property.INPUT: (certify_box, "integer interval bounds, then a search for witnesses"),
-    Property.PIXEL: (certify_one_element, "every value of every one element within the radius"),
+# How a property of the input is answered, in the words of the record.
+WORDS = {
+    "ibp": "integer interval bounds, then a search for witnesses",
+    "linear": "interval and Lagrangian bounds in exact integers, and a search for witnesses",
+    "complete": "branch and bound on interval and Lagrangian bounds in exact integers",
+    "pixel": "every value of every one element within the radius",
 }
 
 
@@ -33,27 +44,46 @@ def certify_inputs(
     *,
     radii: Sequence[int],
     directory: Path,
+    method: str = "ibp",
+    seconds: float = 60.0,
     progress: Progress | None = None,
 ) -> Record:
-    """Certificates of a property of the input, one file per radius; counts in the record."""
-    certify, method = INPUTS[claim]
+    """Certificates of a property of the input, one file per radius; counts in the record.
+
+    Args:
+        method: of whole inputs: ``ibp``, ``linear`` or ``complete`` with ``seconds`` per image.
+    """
+    certify = _certifier(claim, method, seconds)
     graph = load_graph(graph_path)
     x = fitting(graph, data)
     rows = []
     for radius in radii:
+        started = perf_counter()
         found = certify(graph, x, y=data.y, radius=radius, progress=progress)
-        path = directory / f"{claim}-radius-{radius}.json"
+        spent = round(perf_counter() - started, 2)
+        kind = f"{claim}-{method}" if method in ("linear", "complete") else str(claim)
+        path = directory / f"{kind}-radius-{radius}.json"
         save_certificates(found, path)
-        rows.append({"radius": radius, **found.summary(), "certificates": path.name})
+        rows.append(
+            {"radius": radius, **found.summary(), "seconds": spent, "certificates": path.name}
+        )
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
         "property": str(claim),
-        "method": method,
+        "method": WORDS[method if claim is Property.INPUT else claim],
         "data": data.name,
         "images": len(x),
         "radii": rows,
     }
+
+
+def _certifier(claim: Property, method: str, seconds: float) -> Callable[..., CertificateSet]:
+    if claim is Property.PIXEL:
+        return certify_one_element
+    if method == "complete":
+        return partial(certify_complete, budget=Budget(seconds))
+    return certify_linear if method == "linear" else certify_box
 
 
 def certify_bits(

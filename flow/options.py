@@ -32,6 +32,14 @@ class Property(StrEnum):
     BITS = "bits"
 
 
+class Bounds(StrEnum):
+    """How whole inputs are certified."""
+
+    IBP = "ibp"
+    LINEAR = "linear"
+    COMPLETE = "complete"
+
+
 class Method(StrEnum):
     """How stored bits are attacked."""
 

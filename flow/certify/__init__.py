@@ -12,6 +12,7 @@ from flow.certify.certificate import (
     save_certificates,
 )
 from flow.certify.check import Checked, check
+from flow.certify.complete import Budget, certify_complete, certify_linear
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
 from flow.certify.pixel import certify_pixel
@@ -21,6 +22,7 @@ from flow.certify.witness import Effort
 
 __all__ = [
     "Box",
+    "Budget",
     "Certificate",
     "CertificateSet",
     "Checked",
@@ -32,7 +34,9 @@ __all__ = [
     "StoredBits",
     "Verdict",
     "certify_bits",
+    "certify_complete",
     "certify_input",
+    "certify_linear",
     "certify_pixel",
     "check",
     "input_box",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flow.atomic import write_atomic
+from flow.certify.proof import RivalProof, read_steps, write_steps
 from flow.errors import InputError
 from flow.ir import Array, Fault, Kind
 
@@ -49,7 +50,8 @@ class Certificate:
 
     ``correct`` says whether the clean image has the label at all: where it has not, the verdict is
     REFUTED by the image itself and nothing is certified. ``radius`` is in input units for INPUT
-    and the number of flips for BITS. The witness is an input (flat) or a fault.
+    and the number of flips for BITS. The witness is an input (flat) or a fault. ``proof`` holds a
+    tree against every rival where intervals of the whole box do not suffice.
     """
 
     graph_digest: str
@@ -63,6 +65,7 @@ class Certificate:
     evidence: Evidence = Evidence.REPLAYABLE
     witness: tuple[int, ...] | None = None
     fault: Fault | None = None
+    proof: tuple[RivalProof, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,20 @@ def _entry(certificate: Certificate) -> dict[str, Any]:
         "evidence": certificate.evidence,
         "witness": None if certificate.witness is None else list(certificate.witness),
         "fault": None if certificate.fault is None else asdict(certificate.fault),
+        **_proof_entry(certificate),
     }
+
+
+def _proof_entry(certificate: Certificate) -> dict[str, Any]:
+    if certificate.proof is None:
+        return {}
+    return {"proof": [{"rival": t.rival, "steps": write_steps(t.steps)} for t in certificate.proof]}
+
+
+def _proof(entry: Mapping[str, Any]) -> tuple[RivalProof, ...] | None:
+    if "proof" not in entry:
+        return None
+    return tuple(RivalProof(int(t["rival"]), read_steps(t["steps"])) for t in entry["proof"])
 
 
 def _certificate(record: Mapping[str, Any], entry: Mapping[str, Any]) -> Certificate:
@@ -193,4 +209,5 @@ def _certificate(record: Mapping[str, Any], entry: Mapping[str, Any]) -> Certifi
             int(fault["bit"]),
             Kind(fault["kind"]),
         ),
+        proof=_proof(entry),
     )

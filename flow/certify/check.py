@@ -24,6 +24,7 @@ from flow.certify.certificate import (
     load_certificates,
 )
 from flow.certify.plain_bounds import label_holds
+from flow.certify.plain_proof import proof_holds
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
@@ -78,7 +79,7 @@ def check(
     proved = [k for k, c in enumerate(found.certificates) if c.verdict is Verdict.PROVED]
     if found.claim is Property.INPUT:
         for done, k in enumerate(proved, start=1):
-            if not label_holds(graph, x[k].ravel().tolist(), int(y[k]), found.radius):
+            if not _input_holds(graph, x[k], found.certificates[k]):
                 raise ClaimError(
                     f"{path}: image {k}: PROVED, but its box leaves another class open"
                 )
@@ -147,6 +148,14 @@ def _input_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
     if certificate.claim is Property.PIXEL and int((point != image).sum()) > 1:
         return False
     return inside and int(graph.evaluate(point[None])[0]) != certificate.label
+
+
+def _input_holds(graph: Graph, image: Array, certificate: Certificate) -> bool:
+    """Whether the intervals of the whole box, or the certificate's trees, show its claim."""
+    values, label, radius = image.ravel().tolist(), certificate.label, certificate.radius
+    if certificate.proof is None:
+        return label_holds(graph, values, label, radius)
+    return proof_holds(graph, values, label, radius, certificate.proof)
 
 
 def _every_neighbour_keeps(graph: Graph, image: Array, label: int, radius: int) -> bool:

@@ -14,6 +14,7 @@ from flow.errors import ClaimError, InputError
 from flow.graphfile import load_graph
 from flow.options import (
     CACHE,
+    Bounds,
     Cache,
     CampaignRecipe,
     Data,
@@ -41,6 +42,13 @@ def certify(
     radius: Annotated[
         list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
     ] = None,
+    method: Annotated[
+        Bounds | None,
+        typer.Option(help="Of input: intervals, relaxed once, or split until decided; ibp."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
+    ] = None,
     output: Output = None,
     limit: Limit = None,
     json: Json = False,
@@ -49,6 +57,10 @@ def certify(
     from flow import evidence
     from flow.certify import Property as Claim
 
+    if method is not None and property is not Property.INPUT:
+        raise InputError(f"--method is of --property input; {property} is decided by enumeration")
+    if seconds is not None and method is not Bounds.COMPLETE:
+        raise InputError("--seconds is of --method complete; the others take the time they take")
     images = images_of(data, limit)
     with progress(f"certify {property} {graph.parent.name}") as step:
         if property is Property.BITS:
@@ -62,6 +74,8 @@ def certify(
                 images,
                 radii=radius or [1],
                 directory=certificates,
+                method=method or Bounds.IBP,
+                seconds=60.0 if seconds is None else seconds,
                 progress=step,
             )
     emit(signed(record), as_json=json, output=output)

@@ -1,0 +1,106 @@
+"""Linear bounds and branch and bound against every integer input, with zero tolerance."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flow.certify import (
+    Budget,
+    Effort,
+    Verdict,
+    certify_complete,
+    certify_input,
+    certify_linear,
+    check,
+    save_certificates,
+)
+from flow.certify.box import Box
+from flow.certify.ladder import Ladder
+from tests.certify.networks import fitting_chain, fitting_chains
+from tests.certify.test_box import every_input
+from tests.engine.chains import chains, random_chain, random_inputs, random_labels
+
+LAZY = Effort(corners=1, steps=0, moves=1, restarts=1)  # leave the work to the bounds
+
+
+def robust(graph, x, y, radius):
+    return [
+        bool((graph.evaluate(every_input(graph, image, radius)) == label).all())
+        for image, label in zip(x, y, strict=True)
+    ]
+
+
+ANY = chains() | fitting_chains()
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANY, st.integers(0, 3))
+def test_given_time_every_image_is_decided_as_all_inputs_of_its_box_are(graph, radius):
+    x = random_inputs(graph, 4)
+    y = random_labels(graph, x)
+    found = certify_complete(graph, x, y=y, radius=radius, effort=LAZY, budget=Budget(600))
+    verdicts = [c.verdict for c in found.certificates]
+    truth = [Verdict.PROVED if r else Verdict.REFUTED for r in robust(graph, x, y, radius)]
+    assert verdicts == truth
+    for image, certificate in zip(x, found.certificates, strict=True):
+        if certificate.verdict is Verdict.REFUTED:
+            point = np.array([certificate.witness])
+            assert (every_input(graph, image, radius) == point).all(axis=1).any()
+            assert graph.evaluate(point)[0] != certificate.label
+
+
+@settings(max_examples=100, deadline=None)
+@given(ANY, st.integers(1, 3))
+def test_what_one_linear_bound_proves_holds_for_all_inputs(graph, radius):
+    x = random_inputs(graph, 4)
+    y = random_labels(graph, x)
+    found = certify_linear(graph, x, y=y, radius=radius, effort=LAZY)
+    for certificate, holds in zip(found.certificates, robust(graph, x, y, radius), strict=True):
+        assert certificate.verdict is not (Verdict.REFUTED if holds else Verdict.PROVED)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ANY, st.integers(1, 3))
+def test_the_independent_checker_accepts_every_proof(tmp_path_factory, graph, radius):
+    path = tmp_path_factory.mktemp("c") / "c.json"
+    x = random_inputs(graph, 4)
+    y = random_labels(graph, x)
+    for certify in (certify_linear, certify_complete):
+        found = certify(graph, x, y=y, radius=radius, effort=LAZY)
+        save_certificates(found, path)
+        assert check(path, graph, x, y).boxes == found.proved
+
+
+def test_linear_bounds_and_splits_prove_more_than_intervals():
+    counts = np.zeros(3, dtype=int)
+    for seed in range(40):
+        graph = fitting_chain(seed)
+        x = random_inputs(graph, 8)
+        y = graph.evaluate(x)
+        methods = (certify_input, certify_linear, certify_complete)
+        counts += [m(graph, x, y=y, radius=1, effort=LAZY).proved for m in methods]
+    assert counts[0] < counts[1] < counts[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_ladder_is_its_staircase(seed):
+    graph = random_chain(seed)
+    rng = np.random.default_rng(seed)
+    for node in graph.nodes:
+        if not hasattr(node.op, "thresholds"):
+            continue
+        kind, channels = graph.type_of(node.inputs[0]), node.op.sign.size
+        x = rng.integers(kind.code_lo, kind.code_hi + 1, (20, channels))
+        ladder = Ladder.of(node.op)
+        np.testing.assert_array_equal(ladder.levels(x), node.op.evaluate(x))
+        low = np.sort(rng.integers(kind.code_lo, kind.code_hi + 1, (2, 1, channels)), axis=0)
+        gain, cost = rng.integers(-9, 10, (2, 1, channels))
+        best, at, level = ladder.highest(gain, cost, Box(*low))
+        for c in range(channels):
+            values = np.arange(low[0, 0, c], low[1, 0, c] + 1)
+            points = np.zeros((len(values), channels), dtype=int)
+            points[:, c] = values
+            worth = gain[0, c] * node.op.evaluate(points)[:, c] - cost[0, c] * values
+            assert best[0, c] == worth.max()
+            assert best[0, c] == gain[0, c] * level[0, c] - cost[0, c] * at[0, c]

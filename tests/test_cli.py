@@ -92,6 +92,21 @@ def test_version_and_help_are_found(bitproof):
     assert "--property" in out
 
 
+def test_certify_by_branch_and_bound_is_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "4")
+    how = ("--property", "input", "--radius", "1", "--method", "complete", "--seconds", "0.5")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    (row,) = json.loads(out)["radii"]
+    assert (status, row["total"]) == (0, 4)
+    assert row["certificates"] == "input-complete-radius-1.json"
+    status, out, _ = bitproof(
+        "check", tmp_path / row["certificates"], "--graph", graph_file, *on, "--json"
+    )
+    assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
+
+
 def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_path):
     target = tmp_path / "accelerator"
     assert bitproof("build", graph_file, "-o", target)[0] == 0
@@ -107,6 +122,36 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
     [
         (("eval", "none.json", "--data", "digits"), "no such file; make it with `bitproof lower`"),
         (("eval", "{graph}", "--data", "faces"), "data set 'faces': unknown; choose digits, mnist"),
+        (
+            (
+                "certify",
+                "{graph}",
+                "--data",
+                "digits",
+                "--certificates",
+                "c",
+                "--property",
+                "bits",
+                "--method",
+                "linear",
+            ),
+            "--method is of --property input; bits is decided by enumeration",
+        ),
+        (
+            (
+                "certify",
+                "{graph}",
+                "--data",
+                "digits",
+                "--certificates",
+                "c",
+                "--property",
+                "input",
+                "--seconds",
+                "1",
+            ),
+            "--seconds is of --method complete",
+        ),
         (("eval", "{graph}", "--data", "mnist"), "train-images-idx3-ubyte.gz: missing; data set"),
         (("train", "none.toml", "-o", "m.onnx"), "none.toml: no such recipe"),
         (("lower", "none.onnx", "-o", "g.json"), "none.onnx: no such file"),

@@ -27,7 +27,7 @@ def fitting_chain(seed):
     if rng.random() < 0.3:
         made.scaled(rng)
     if rng.random() < 0.4:
-        made.staircase(rng, rising=rng.random() < 0.8)
+        made.staircase(rng, rising=rng.random() < 0.4)
     made.append(ArgMax(), "argmax")
     return made.graph(f"fitting{seed}")
 
@@ -76,7 +76,7 @@ class _Chain:
         corners = corners + rng.integers(0, 2, corners.shape)
         if rng.random() < 0.2:
             corners = rng.permuted(corners, axis=1)
-        signed = not rising and bool(rng.random() < 0.4)
+        signed = not rising and bool(rng.random() < 0.5)
         sign = rng.choice([-1, 1], channels) if signed else np.ones(channels, dtype=int)
         form = "search" if rng.random() < 0.3 else "count"
         held = IntType.holding(kind.code_lo, kind.code_hi + 1)

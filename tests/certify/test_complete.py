@@ -1,5 +1,7 @@
 """Linear bounds and branch and bound against every integer input, with zero tolerance."""
 
+from itertools import permutations
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +14,16 @@ from flow.certify import (
     certify_input,
     certify_linear,
     check,
+    input_box,
     save_certificates,
 )
+from flow.certify.ascent import ascend, slopes
 from flow.certify.box import Box
+from flow.certify.dual import question
 from flow.certify.ladder import Ladder
+from flow.certify.plain_proof import proof_holds
+from flow.certify.proof import Leaf, RivalProof
+from flow.certify.stages import Reach, reach, stages, whole_region
 from tests.certify.networks import fitting_chain, fitting_chains
 from tests.certify.test_box import every_input
 from tests.engine.chains import chains, random_chain, random_inputs, random_labels
@@ -69,6 +77,54 @@ def test_the_independent_checker_accepts_every_proof(tmp_path_factory, graph, ra
         found = certify(graph, x, y=y, radius=radius, effort=LAZY)
         save_certificates(found, path)
         assert check(path, graph, x, y).boxes == found.proved
+
+
+@settings(max_examples=150, deadline=None)
+@given(fitting_chains(), st.integers(0, 2))
+def test_a_rival_that_a_bound_dismisses_beats_the_label_nowhere(graph, radius):
+    """For every pair of classes, whichever of them the image has."""
+    (image,) = random_inputs(graph, 1)
+    labels, rivals, beats = all_pairs(graph, image, radius)
+    _, bound = bounded(graph, image, radius, labels, rivals)
+    assert not (bound.decided & beats).any()
+
+
+@settings(max_examples=200, deadline=None)
+@given(ANY, st.integers(0, 2))
+def test_a_leaf_that_the_checker_accepts_is_true_whatever_the_label(graph, radius):
+    (image,) = random_inputs(graph, 1)
+    labels, rivals, beats = all_pairs(graph, image, radius)
+    _, bound = bounded(graph, image, radius, labels, rivals)
+    for label in np.unique(labels):
+        for leaf in ("intervals", "bound"):
+            proof, holds = [], True
+            for k in np.flatnonzero(labels == label):
+                own = tuple(tuple(m[k].tolist()) for m in bound.multipliers)
+                step = Leaf() if leaf == "intervals" else Leaf(own)
+                proof.append(RivalProof(int(rivals[k]), (step,)))
+                holds &= not beats[k]
+            if proof_holds(graph, image.tolist(), int(label), radius, tuple(proof)):
+                assert holds
+
+
+def all_pairs(graph, image, radius):
+    """Labels and rivals, every pair of classes, and whether the rival wins anywhere."""
+    logits = graph.evaluate_all(every_input(graph, image, radius))[graph.logits]
+    labels, rivals = np.array(list(permutations(range(logits.shape[1]), 2))).T
+    lead = logits[:, rivals] - logits[:, labels]
+    return labels, rivals, (lead >= np.where(rivals < labels, 0, 1)).any(axis=0)
+
+
+def bounded(graph, image, radius, labels, rivals):
+    found = reach(graph, whole_region(graph, input_box(graph, image[None], radius=radius)))
+    every = np.zeros(len(labels), dtype=int)
+    region = Reach(
+        {name: box[every] for name, box in found.boxes.items()},
+        found.fits[every],
+        found.empty[every],
+    )
+    ask = question(graph, stages(graph), region, labels, rivals)
+    return ask, ascend(ask, slopes(ask), steps=20)
 
 
 def test_linear_bounds_and_splits_prove_more_than_intervals():

@@ -93,6 +93,11 @@ def nowhere(step):
         yield (replace(step, index=-1),)
 
 
+def leaf_missing(step):
+    if isinstance(step, Leaf):
+        yield ()
+
+
 def one_leaf_more(step):
     if isinstance(step, Leaf):
         yield (step, step)
@@ -100,7 +105,16 @@ def one_leaf_more(step):
 
 @pytest.mark.parametrize(
     "change",
-    [without_multipliers, other_sign, fewer_multipliers, odd, no_split, nowhere, one_leaf_more],
+    [
+        without_multipliers,
+        other_sign,
+        fewer_multipliers,
+        odd,
+        no_split,
+        nowhere,
+        leaf_missing,
+        one_leaf_more,
+    ],
 )
 def test_a_step_changed_is_a_proof_rejected(tmp_path, change):
     graph, x, y, found = proved(split=True)

@@ -18,6 +18,7 @@ from flow.ingest.final import logits_tensor
 from flow.ingest.logits import Logits, read_logits
 from flow.ingest.nodes import RECOGNISERS
 from flow.ingest.nodes.finn import annotated_type
+from flow.ingest.nodes.qcdq import INTEGER_OPERATORS
 from flow.ingest.order import input_shape_and_view
 from flow.ingest.reader import Source, SourceNode, read_source
 from flow.ingest.state import Reading, Real, State
@@ -116,6 +117,8 @@ def _read(state: State, node: SourceNode) -> Reading:
 
 
 def _unknown(node: SourceNode) -> InputError:
+    if node.op in INTEGER_OPERATORS:
+        return node.refuse("an operator on integers; export the network in QDQ form")
     if ".fpgadataflow" in node.op:
         return node.refuse(
             "a hardware layer of FINN, whose streams and folding are no part of the network; "

@@ -19,8 +19,8 @@ from flow.ingest.steps import Step
 from flow.ir import Array
 
 _PASSING = (
-    "Add", "BipolarQuant", "Cast", "Clip", "Div", "Identity", "IntQuant", "Mul", "MultiThreshold",
-    "Quant", "Relu", "Sign", "Sub",
+    "Add", "BipolarQuant", "Cast", "Clip", "DequantizeLinear", "Div", "Identity",
+    "IntQuant", "Mul", "MultiThreshold", "Quant", "QuantizeLinear", "Relu", "Sign", "Sub",
 )  # fmt: skip  # in front of these and behind, the axes are the same
 _LAST = ("Im2Col", "MaxPoolNHWC")
 

@@ -23,6 +23,8 @@ _OF_IMAGES = (
     "Im2Col", "MaxPoolNHWC", "QuantAvgPool2d",
 )  # fmt: skip
 
+DEQUANTIZE = "put a DequantizeLinear between them (QDQ form)"
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Real:
@@ -76,7 +78,23 @@ class Weights:
         return product
 
 
-Tensor = Real | Weights | Constant
+@dataclass(frozen=True, eq=False, slots=True)
+class Codes:
+    """Integers between a QuantizeLinear and its DequantizeLinear: ``tensor`` is to be quantized to
+    ``low..high``; where ``stored``, it is a constant of codes already. ``axis`` is that of a scale
+    per channel. ``done`` holds the result once one DequantizeLinear has read it."""
+
+    tensor: Real | Constant
+    scale: Constant
+    zero: Constant
+    low: int
+    high: int
+    axis: int | None
+    stored: bool = False
+    done: list[Real] = field(default_factory=list)
+
+
+Tensor = Real | Weights | Codes | Constant
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -129,6 +147,8 @@ class State:
         tensor = self.tensors[node.inputs[place]]
         if isinstance(tensor, Real):
             return tensor
+        if isinstance(tensor, Codes):
+            raise node.refuse(f"reads the codes of a quantizer; {DEQUANTIZE}")
         raise node.refuse(f"input {place} is a constant where data is wanted")
 
     def constant(self, node: SourceNode, place: int) -> Constant:
@@ -136,6 +156,8 @@ class State:
         tensor = self.tensors[node.inputs[place]]
         if isinstance(tensor, np.ndarray):
             return tensor
+        if isinstance(tensor, Codes):
+            raise node.refuse(f"reads the codes of a quantizer; {DEQUANTIZE}")
         raise node.refuse(f"input {node.inputs[place]!r} must be a constant; fold it at export")
 
     def per_channel(

@@ -12,6 +12,7 @@ from flow.ingest.nodes import (
     fold,
     layout,
     pooling,
+    qcdq,
     quant,
     trunc,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "fold",
     "layout",
     "pooling",
+    "qcdq",
     "quant",
     "trunc",
 ]

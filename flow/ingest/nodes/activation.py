@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
+from flow.ingest.nodes.qcdq import clip_codes
 from flow.ingest.nodes.registry import reads
 from flow.ingest.reader import SourceNode
-from flow.ingest.state import State, Tensor, fractions
+from flow.ingest.state import Codes, State, Tensor, fractions
 from flow.ingest.steps import Clip, Leaky
 
 
@@ -18,7 +21,11 @@ def relu(state: State, node: SourceNode) -> Tensor:
 
 @reads("Clip", inputs=1)
 def clip(state: State, node: SourceNode) -> Tensor:
-    """HardTanh and ReLU6: constant limits, either may be absent; attributes before opset 11."""
+    """HardTanh and ReLU6: constant limits, either may be absent; attributes before opset 11.
+    Of integers: see ``clip_codes``."""
+    tensor = state.tensors[node.inputs[0]]
+    if isinstance(tensor, Codes | np.ndarray):
+        return clip_codes(state, node, tensor)
     limits = []
     for place, attribute in ((1, "min"), (2, "max")):
         limit = None

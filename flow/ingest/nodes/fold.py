@@ -19,7 +19,7 @@ def shape(state: State, node: SourceNode) -> Tensor:
         raise node.refuse("takes a part of the shape; fold it at export")
     if isinstance(tensor, Real):
         return np.array([state.source.batch, *tensor.view.shape], dtype=np.int64)
-    axes = tensor.codes if isinstance(tensor, Weights) else tensor
+    axes = tensor.codes if isinstance(tensor, Weights) else state.constant(node, 0)
     return np.array(axes.shape, dtype=np.int64)
 
 

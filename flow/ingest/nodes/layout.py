@@ -11,7 +11,7 @@ from flow.ingest.nodes.levels import settled
 from flow.ingest.nodes.registry import reads
 from flow.ingest.order import file_view, repeated
 from flow.ingest.reader import Constant, SourceNode
-from flow.ingest.state import Real, State, Tensor, Weights
+from flow.ingest.state import DEQUANTIZE, Codes, Real, State, Tensor, Weights
 from flow.ir import Array
 from flow.ops import Reshape, Transpose
 
@@ -60,6 +60,8 @@ def flatten(state: State, node: SourceNode) -> Tensor:
 def transpose(state: State, node: SourceNode) -> Tensor:
     """Axes in another order; the batch stays in front."""
     tensor = state.tensors[node.inputs[0]]
+    if isinstance(tensor, Codes):
+        raise node.refuse(f"moves the codes of a quantizer; {DEQUANTIZE}")
     axes = tensor.codes if isinstance(tensor, Weights) else tensor
     ndim = axes.view.ndim + 1 if isinstance(axes, Real) else axes.ndim
     order = _integers(node, "perm", list(range(ndim))[::-1])
@@ -112,6 +114,8 @@ def _plain(state: State, node: SourceNode) -> Real | Constant:
     tensor = state.tensors[node.inputs[0]]
     if isinstance(tensor, Weights):
         raise node.refuse("quantized weights can only be transposed; reshape them before")
+    if isinstance(tensor, Codes):
+        raise node.refuse(f"moves the codes of a quantizer; {DEQUANTIZE}")
     return tensor
 
 

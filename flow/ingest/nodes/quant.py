@@ -14,7 +14,7 @@ from flow.ingest.order import file_view, input_shape_and_view
 from flow.ingest.quantizer import Quantizer, weight_codes
 from flow.ingest.reader import Constant, SourceNode
 from flow.ingest.rounding import Rounding
-from flow.ingest.state import Real, State, Tensor, Weights, exact, fractions
+from flow.ingest.state import Codes, Real, State, Tensor, Weights, exact, fractions
 from flow.ingest.steps import Affine, at
 from flow.ir import Edge, IntType, integers
 from flow.ops import Add, MatVec, Threshold
@@ -68,7 +68,7 @@ def _apply(
     if not (scale > 0).all():
         raise node.refuse("a scale of 0 or below; train again or clip the scale")
     tensor = state.tensors[node.inputs[0]]
-    if isinstance(tensor, Weights):
+    if isinstance(tensor, Weights | Codes):
         raise node.refuse("a constant that is quantized twice")
     if isinstance(tensor, Real):
         scales = state.per_channel(node, 1, tensor)

@@ -129,6 +129,15 @@ def test_a_quantizer_that_two_nodes_dequantize_is_decided_once(tmp_path):
     )
 
 
+def test_an_input_that_two_quantizers_read_is_refused(tmp_path):
+    w = Writer((1, 4))
+    y = w.node("Add", qcdq(w, "x", 0.5, 0), qcdq(w, "x", 0.5, 0))
+    eye = w.node("DequantizeLinear", w.constant(np.eye(4), np.int8), w.constant(1.0))
+    model = w.model(w.node("MatMul", qcdq(w, y, 1.0, 0), eye), outputs=4)
+    with pytest.raises(InputError, match="the input is quantized twice; quantize it once"):
+        lowered_file(tmp_path, model)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -136,6 +136,8 @@ def apply_quantizer(
         real = _stated(state, real, q.type)
         state.input_affine = after
         real = replace(real, steps=(after,))
+    elif real.edge == state.source.input and not real.quantized:  # its integers mean nothing yet
+        raise node.refuse("the input is quantized twice; quantize it once and share the result")
     edge = state.edges[real.edge]
     if _changes_nothing(real, q, edge):
         state.decisions.append(Decision(real.edge, real.edge, tensor, real.steps, q, real.view))

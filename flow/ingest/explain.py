@@ -13,7 +13,7 @@ from flow.errors import InputError
 from flow.ingest.decision import WeightDecision
 from flow.ingest.final import FINAL
 from flow.ingest.reader import SourceNode
-from flow.ingest.state import Reading, Real, State, Weights
+from flow.ingest.state import Codes, Reading, Real, State, Weights
 from flow.ir import Graph, Node
 from flow.ir.text import op_text
 from flow.ops import MatVec, Threshold
@@ -174,6 +174,8 @@ class _Story:
         result = reading.result
         if isinstance(result, Weights):
             return f"other axes of the {self._role(reading)}"
+        if isinstance(result, Codes):
+            return "codes, a quantizer once they are dequantized"
         if not isinstance(result, Real):
             return f"constant folded, shape {[*result.shape]}"
         sources = [self._before.get(name) for name in reading.node.inputs]

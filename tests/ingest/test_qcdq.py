@@ -141,13 +141,13 @@ def test_an_input_that_two_quantizers_read_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("scale", "differ from those of its QuantizeLinear"),
-        ("bare", "put a DequantizeLinear between them"),
+        ("scale", "its scale, zero point or axis differ from those of its QuantizeLinear"),
+        ("bare", "of a quantizer; put a DequantizeLinear between them"),
         ("channels", "a zero point per channel"),
         ("operator", "an operator on integers; export the network in QDQ form"),
         ("negative", "a scale of 0 or below"),
         ("one level", "clip to two levels or more"),
-        ("bare pool", "put a DequantizeLinear between them"),
+        ("bare pool", "of a quantizer; put a DequantizeLinear between them"),
     ],
 )
 def test_what_has_no_exact_form_is_refused_by_node(tmp_path, change, said):
@@ -170,5 +170,67 @@ def test_what_has_no_exact_form_is_refused_by_node(tmp_path, change, said):
     onnx.save(w.model(x, outputs=4), path)
     with pytest.raises(InputError, match=said) as caught:
         lower(path)
+    assert str(caught.value).startswith("node '")
+    assert "\n" not in str(caught.value)
+
+
+def _codes(w):
+    return w.node("QuantizeLinear", "x", w.constant(0.5), w.constant(0, np.int8))
+
+
+def _reshaped_codes(w):
+    return w.node("Reshape", _codes(w), w.constant([1, 4], np.int64))
+
+
+def _activation(w, scale, zero, **attributes):
+    x = w.node("QuantizeLinear", "x", scale, zero, **attributes)
+    return w.node("DequantizeLinear", x, scale, zero, **attributes)
+
+
+def _quantized_twice(w):
+    codes = w.node("DequantizeLinear", w.constant(np.eye(4), np.int8), w.constant(1.0))
+    return w.node("QuantizeLinear", codes, w.constant(0.5), w.constant(0, np.int8))
+
+
+def _clipped_by_channel(w):
+    return w.node("Clip", _codes(w), w.constant([0, 1, 2, 3], np.int8), w.constant(9, np.int8))
+
+
+REFUSED = {
+    "reads the codes of a quantizer; put a DequantizeLinear": lambda w: w.node("Relu", _codes(w)),
+    "moves the codes of a quantizer; put a DequantizeLinear": _reshaped_codes,
+    "quantizes integers; put a DequantizeLinear in front": _quantized_twice,
+    "limits of several values; use one value": _clipped_by_channel,
+    "states its type by output_dtype; give it a zero point of that type": lambda w: w.node(
+        "QuantizeLinear", "x", w.constant(0.5), output_dtype=onnx.TensorProto.INT8
+    ),
+    "a scale per block; use one per channel or one in all": lambda w: w.node(
+        "QuantizeLinear", "x", w.constant([[0.5, 1.0]]), block_size=2
+    ),
+    "a scale of 0 or below, or of whole numbers; train again": lambda w: _activation(
+        w, w.constant(0.0), w.constant(0, np.int8)
+    ),
+    "use one per channel or one in all": lambda w: _activation(
+        w, w.constant([0.5] * 4), w.constant(0, np.int8), axis=1
+    ),
+    "integers of type float32; use one of int8, uint8": lambda w: _activation(
+        w, w.constant(0.5), w.constant(0.0)
+    ),
+    "axis 7 of a tensor of 2 axes": lambda w: _activation(
+        w, w.constant([0.5] * 4), w.constant([0] * 4, np.int8), axis=7
+    ),
+}
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_a_quantizer_in_parts_is_refused_in_one_line(tmp_path, said):
+    w = Writer((1, 4))
+    x = REFUSED[said](w)
+    eye = w.node("DequantizeLinear", w.constant(np.eye(4), np.int8), w.constant(1.0))
+    path = tmp_path / "network.onnx"
+    onnx.save(w.model(w.node("MatMul", x, eye), outputs=4, opset=21), path)
+    with pytest.raises(InputError) as caught:
+        lower(path)
+    assert said in str(caught.value)
     assert str(caught.value).startswith("node '")
     assert "\n" not in str(caught.value)

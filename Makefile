@@ -5,6 +5,7 @@ VENV     := .venv
 BITPROOF := $(VENV)/bin/bitproof
 PYTEST   := $(VENV)/bin/python -m pytest -q
 SIM      ?= verilator
+SECONDS  ?= 60
 DATA     := digits
 NETWORKS := tfc-digits-w1a1 tfc-digits-w4a4
 ON_BOARD := tfc-digits-w1a1
@@ -15,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench lint fmt clean
+.PHONY: help env demo test test-all bench bench-certify lint fmt clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,9 @@ test-all: $(VENV)/ready lint  ## everything, slow tests too
 
 bench: $(VENV)/ready  ## time and memory of lowering and of the batched engine, against references
 	$(VENV)/bin/python -m tests.bench.ingestion
+
+bench-certify: $(VENV)/ready  ## the AAAI 2021 benchmark: NETWORK=mnist_mlp.h5, MNIST in BITPROOF_DATA, SECONDS per image
+	$(VENV)/bin/python -m tests.bench.certify $(NETWORK) --seconds $(SECONDS)
 
 lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
 	$(VENV)/bin/python -m ruff check .

@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from flow.attack import bfa, exhaustive_best_flip, random_flips
+import numpy as np
+
+from flow.attack import Descent, bfa, exhaustive_best_flip, pgd, random_flips
 from flow.attack.result import AttackResult
 from flow.campaign import OtherCampaignError, clear, run_campaign, summary
 from flow.campaign import Recipe as Campaign
@@ -18,12 +20,15 @@ from flow.certify import (
     SingleFlips,
     certify_complete,
     certify_linear,
+    input_box,
     save_certificates,
     single_flips,
 )
 from flow.certify import certify_bits as certify_every_flip
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
+from flow.certify.input import check_labels as check_classes
+from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
@@ -82,8 +87,8 @@ def _certifier(claim: Property, method: str, seconds: float) -> Callable[..., Ce
     if claim is Property.PIXEL:
         return certify_one_element
     if method == "complete":
-        return partial(certify_complete, budget=Budget(seconds))
-    return certify_linear if method == "linear" else certify_box
+        return partial(certify_complete, budget=Budget(seconds), attack=pgd)
+    return partial(certify_linear, attack=pgd) if method == "linear" else certify_box
 
 
 def certify_bits(
@@ -180,6 +185,51 @@ def attack(
         "accuracy": [r.accuracy for r in results],
         "stop": [str(r.stop) for r in results],
         "runs": [r.record() for r in results],
+    }
+
+
+def attack_inputs(
+    graph_path: Path,
+    test: Images,
+    *,
+    method: str,
+    radii: Sequence[int],
+    seeds: Sequence[int],
+    progress: Progress | None = None,
+) -> Record:
+    """Attack the test images within each radius, ``pgd`` or ``fgsm``; accuracies per seed.
+
+    Raises:
+        InputError: a radius is below 0, or the graph is no chain that ends in ArgMax.
+    """
+    graph = load_graph(graph_path)
+    x = fitting(graph, test)
+    check_classes(graph, x, test.y)
+    engine, descent = BatchedEngine(graph), Descent.fgsm() if method == "fgsm" else Descent()
+    clean, rows = float((engine.run(x) == test.y).mean()), []
+    started = perf_counter()
+    for radius in radii:
+        box = input_box(graph, x, radius=radius)
+        broken = [
+            pgd(
+                engine, x, box, test.y, rng=np.random.default_rng(seed), descent=descent,
+                progress=progress,
+            )[1]
+            for seed in seeds
+        ]  # fmt: skip
+        rows.append({"radius": radius, "accuracy": [float(1 - b.mean()) for b in broken]})
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "method": method,
+        "data": test.name,
+        "images": len(x),
+        "seeds": list(seeds),
+        "steps": descent.steps,
+        "restarts": descent.restarts,
+        "clean_accuracy": clean,
+        "radii": rows,
+        "seconds": round(perf_counter() - started, 1),
     }
 
 

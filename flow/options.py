@@ -41,11 +41,13 @@ class Bounds(StrEnum):
 
 
 class Method(StrEnum):
-    """How stored bits are attacked."""
+    """How stored bits, or inputs (pgd, fgsm), are attacked."""
 
     BFA = "bfa"
     GREEDY = "greedy"
     RANDOM = "random"
+    PGD = "pgd"
+    FGSM = "fgsm"
 
 
 Network = Annotated[Path, typer.Argument(help="A quantized network: .onnx (QONNX, FINN) or .h5.")]

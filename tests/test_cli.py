@@ -107,6 +107,15 @@ def test_certify_by_branch_and_bound_is_checked(bitproof, graph_file, tmp_path):
     assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
 
 
+def test_inputs_are_attacked_within_each_radius(bitproof, graph_file):
+    how = ("--method", "pgd", "--radius", "0", "--radius", "3", "--data", "digits", "--limit", "9")
+    status, out, _ = bitproof("attack", graph_file, *how, "--json")
+    record = json.loads(out)
+    still, moved = (row["accuracy"][0] for row in record["radii"])
+    assert (status, still) == (0, record["clean_accuracy"])
+    assert moved <= still
+
+
 def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_path):
     target = tmp_path / "accelerator"
     assert bitproof("build", graph_file, "-o", target)[0] == 0
@@ -151,6 +160,14 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
                 "1",
             ),
             "--seconds is of --method complete",
+        ),
+        (
+            ("attack", "{graph}", "--data", "digits", "--method", "fgsm", "--budget", "1"),
+            "--budget is of flips; fgsm moves inputs by --radius",
+        ),
+        (
+            ("attack", "{graph}", "--data", "digits", "--method", "bfa", "--radius", "1"),
+            "--radius and --limit are of pgd and fgsm; bfa flips stored bits",
         ),
         (("eval", "{graph}", "--data", "mnist"), "train-images-idx3-ubyte.gz: missing; data set"),
         (("train", "none.toml", "-o", "m.onnx"), "none.toml: no such recipe"),

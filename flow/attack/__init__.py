@@ -1,18 +1,21 @@
-"""Attacks on the stored bits of a graph, judged on the integers the hardware computes."""
+"""Attacks on stored bits and on inputs, judged on the integers the hardware computes."""
 
 from flow.attack.baselines import best_flip, exhaustive_best_flip, random_flips
 from flow.attack.bfa import bfa
 from flow.attack.loss import CrossEntropy, logit_temperature
+from flow.attack.pgd import Descent, pgd
 from flow.attack.result import AttackResult, Step, Stop
 
 __all__ = [
     "AttackResult",
     "CrossEntropy",
+    "Descent",
     "Step",
     "Stop",
     "best_flip",
     "bfa",
     "exhaustive_best_flip",
     "logit_temperature",
+    "pgd",
     "random_flips",
 ]

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from flow.certify.box import input_box
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.certify.box import Box, input_box
 from flow.certify.branch import Decision, Search, Work
 from flow.certify.certificate import Certificate, CertificateSet, Verdict
 from flow.certify.input import certify_input
@@ -16,6 +19,7 @@ from flow.errors import InputError
 from flow.ir import Array, Graph
 
 Progress = Callable[[int, int], None]
+Attack = Callable[..., tuple[Array, NDArray[np.bool_]]]  # engine, x, box, y, rng -> points, broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,22 @@ def certify_linear(
     radius: int,
     seed: int = 0,
     effort: Effort | None = None,
+    attack: Attack | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> CertificateSet:
     """``certify_input``, and what it leaves open bounded by Lagrangian relaxation once.
 
     Each PROVED image that intervals leave open carries the multipliers that show it.
-    Arguments and errors as ``certify_input``; also ``InputError`` where the graph is no chain.
+
+    Args:
+        attack: tried first on what intervals leave open, called as ``flow.attack.pgd`` is.
+
+    Other arguments and errors as ``certify_input``; ``InputError`` too where the graph is no chain.
     """
-    return _certify(graph, x, y, radius, "linear", Budget(splits=0), seed, effort, device, progress)
+    return _certify(
+        graph, x, y, radius, "linear", Budget(splits=0), seed, effort, attack, device, progress
+    )
 
 
 def certify_complete(
@@ -60,6 +71,7 @@ def certify_complete(
     budget: Budget | None = None,
     seed: int = 0,
     effort: Effort | None = None,
+    attack: Attack | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> CertificateSet:
@@ -68,7 +80,7 @@ def certify_complete(
     Given time this decides every image. Arguments and errors as ``certify_linear``.
     """
     found = Budget() if budget is None else budget
-    return _certify(graph, x, y, radius, "complete", found, seed, effort, device, progress)
+    return _certify(graph, x, y, radius, "complete", found, seed, effort, attack, device, progress)
 
 
 def _certify(
@@ -80,13 +92,17 @@ def _certify(
     budget: Budget,
     seed: int,
     effort: Effort | None,
+    attack: Attack | None,
     device: str,
     progress: Progress | None,
 ) -> CertificateSet:
     search = Search(BatchedEngine(graph, device=device))
     quick = certify_input(graph, x, y=y, radius=radius, seed=seed, effort=effort, device=device)
     box, found = input_box(graph, x, radius=radius), []
+    witnesses = _attacked(search.engine, x, box, y, quick, attack, np.random.default_rng(seed))
     for k, certificate in enumerate(quick.certificates):
+        if k in witnesses:
+            certificate = replace(certificate, verdict=Verdict.REFUTED, witness=witnesses[k])
         if certificate.verdict is Verdict.UNKNOWN:
             work = Work(splits=budget.splits, until=monotonic() + budget.seconds)
             certificate = _decided(certificate, search.decide(box[[k]], int(y[k]), work=work))
@@ -94,6 +110,27 @@ def _certify(
         if progress is not None:
             progress(k + 1, len(x))
     return replace(quick, method=method, certificates=tuple(found))
+
+
+def _attacked(
+    engine: BatchedEngine,
+    x: Array,
+    box: Box,
+    y: Array,
+    quick: CertificateSet,
+    attack: Attack | None,
+    rng: np.random.Generator,
+) -> dict[int, tuple[int, ...]]:
+    """Witnesses that ``attack`` finds against images that are still unknown."""
+    left = [k for k, c in enumerate(quick.certificates) if c.verdict is Verdict.UNKNOWN]
+    if attack is None or not left:
+        return {}
+    points, broken = attack(engine, x[left], box[left], y[left], rng=rng)
+    return {
+        k: tuple(point.ravel().tolist())
+        for k, point, hit in zip(left, points, broken, strict=True)
+        if hit
+    }
 
 
 def _decided(certificate: Certificate, decision: Decision) -> Certificate:

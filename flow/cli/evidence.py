@@ -109,16 +109,37 @@ def attack(
     graph: Lowered,
     data: Data,
     method: Annotated[Method, typer.Option(help="How the next flip is chosen.")] = Method.BFA,
-    budget: Annotated[int, typer.Option(min=1, help="Most flips.")] = 100,
+    budget: Annotated[int | None, typer.Option(min=1, help="Most flips; 100.")] = None,
+    radius: Annotated[
+        list[int] | None, typer.Option(min=0, help="Of pgd and fgsm: grid steps; default 1.")
+    ] = None,
     seed: Annotated[
         list[int] | None, typer.Option(min=0, help="One run each; repeat the option.")
     ] = None,
     output: Output = None,
+    limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Attack the stored bits of a graph; training images guide it, test images judge it."""
+    """Attack the stored bits of a graph, guided by training images, or its test inputs."""
     from flow import evidence
 
+    if method in (Method.PGD, Method.FGSM):
+        if budget is not None:
+            raise InputError(f"--budget is of flips; {method} moves inputs by --radius")
+        images = images_of(data, limit)
+        with progress(f"attack {method} {graph.parent.name}") as step:
+            record = evidence.attack_inputs(
+                graph,
+                images,
+                method=method,
+                radii=radius or [1],
+                seeds=seed or [0],
+                progress=step,
+            )
+        emit(signed(record), as_json=json, output=output)
+        return
+    if radius or limit:
+        raise InputError(f"--radius and --limit are of pgd and fgsm; {method} flips stored bits")
     train_images, test_images = images_of(data, None, part="train"), images_of(data, None)
     with progress(f"attack {method} {graph.parent.name}") as step:
         record = evidence.attack(
@@ -126,7 +147,7 @@ def attack(
             train_images,
             test_images,
             method=method,
-            budget=budget,
+            budget=budget or 100,
             seeds=seed or [0],
             progress=step,
         )

@@ -41,7 +41,7 @@ def robust(graph, x, y, radius):
 ANY = chains() | fitting_chains()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(ANY, st.integers(0, 3))
 def test_given_time_every_image_is_decided_as_all_inputs_of_its_box_are(graph, radius):
     x = random_inputs(graph, 4)
@@ -57,7 +57,7 @@ def test_given_time_every_image_is_decided_as_all_inputs_of_its_box_are(graph, r
             assert graph.evaluate(point)[0] != certificate.label
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ANY, st.integers(1, 3))
 def test_what_one_linear_bound_proves_holds_for_all_inputs(graph, radius):
     x = random_inputs(graph, 4)
@@ -67,7 +67,7 @@ def test_what_one_linear_bound_proves_holds_for_all_inputs(graph, radius):
         assert certificate.verdict is not (Verdict.REFUTED if holds else Verdict.PROVED)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ANY, st.integers(1, 3))
 def test_the_independent_checker_accepts_every_proof(tmp_path_factory, graph, radius):
     path = tmp_path_factory.mktemp("c") / "c.json"
@@ -129,7 +129,7 @@ def bounded(graph, image, radius, labels, rivals):
 
 def test_linear_bounds_and_splits_prove_more_than_intervals():
     counts = np.zeros(3, dtype=int)
-    for seed in range(40):
+    for seed in range(20):
         graph = fitting_chain(seed)
         x = random_inputs(graph, 8)
         y = graph.evaluate(x)

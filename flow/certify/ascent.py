@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.dual import NEVER, SCALE, Bound, Question, decided, evaluate
+from flow.certify.outline import Outline
 from flow.certify.stages import Reals
 from flow.ir import Array
 
@@ -54,7 +55,12 @@ def ascend(ask: Question, start: Multipliers, *, steps: int) -> Found:
     second = [np.zeros_like(m) for m in now]
     averages: list[Reals] = []
     target = np.where(ask.need > NEVER, ask.need, -np.inf)
-    bound = evaluate(ask, now, scale=1) if now else None
+    outlines = tuple(
+        Outline.of(stage.ladder, box)
+        for stage, box in zip(ask.stages, ask.inputs, strict=False)
+        if stage.ladder is not None
+    )
+    bound = evaluate(ask, now, scale=1, outlines=outlines) if now else None
     for step in range(1, steps + 1):
         if bound is None:
             break
@@ -75,7 +81,7 @@ def ascend(ask: Question, start: Multipliers, *, steps: int) -> Found:
             ahead = first[place] / (1 - _FIRST**step)
             size = np.sqrt(second[place] / (1 - _SECOND**step)) + 1e-9
             now[place][...] -= pace[place] * _FADE**step * ahead / size
-        bound = evaluate(ask, now, scale=1)
+        bound = evaluate(ask, now, scale=1, outlines=outlines)
     return _judged(ask, best, averages)
 
 

@@ -18,6 +18,7 @@ from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Array, Graph
 
+Gaps = tuple[NDArray[np.float64], NDArray[np.float64]]
 BATCH = 32  # regions bounded together; more only cost memory traffic
 
 
@@ -140,18 +141,19 @@ class Search:
         if witness is not None:
             return [], witness
         order = left[np.argsort(bound.excess[left], kind="stable")]
+        gaps = [_gaps(ask, bound, place) for place in range(ask.between)]
         chosen = []
         for at in order:
             part = batch[rows[at]]
             part.start = tuple(m[at] / SCALE for m in bound.multipliers)
-            chosen.append((part, choose_split(self.graph, ask, bound, int(at))))
+            chosen.append((part, choose_split(self.graph, ask, gaps, int(at))))
         return chosen, None
 
     def _witness(self, x: Array, label: int) -> tuple[int, ...] | None:
         """The inputs that the relaxation likes best, run."""
         if not len(x):
             return None
-        points = np.unique(x.astype(np.int64), axis=0)
+        points = x.astype(np.int64)
         if self.graph.input_edge.type.bipolar:
             points = np.where(points <= 0, -1, 1)
         broken = np.flatnonzero(self.engine.run(points) != label)
@@ -165,7 +167,7 @@ def _apart(logits: Box, labels: Array, rivals: Array) -> NDArray[np.bool_]:
     return apart
 
 
-def choose_split(graph: Graph, ask: Question, bound: Found, row: int) -> Split:
+def choose_split(graph: Graph, ask: Question, gaps: list[Gaps], row: int) -> Split:
     """Where to split a region that stays open: the staircase that the relaxation cheats most at,
     at the corner farthest from its chord; else the input element that moves the bound most.
 
@@ -175,51 +177,48 @@ def choose_split(graph: Graph, ask: Question, bound: Found, row: int) -> Split:
     best, split = 1e-9, None
     for place in range(ask.between):
         node = ask.stages[place].node
-        found = _worst_corner(ask, bound, place, row)
+        found = _worst_corner(ask, gaps[place], place, row)
         if node is not None and found is not None and found[0] > best:
             best, split = found[0], Split(node, found[1], found[2])
     return split or _split_input(graph, ask, row)
 
 
+def _gaps(ask: Question, bound: Found, place: int) -> Gaps:
+    """By how much the relaxation gains over the true level where the search passed by, and the
+    coefficient of that level in the bound; each (rows, channels)."""
+    stage, ladder, box = ask.stages[place + 1], ask.stages[place].ladder, ask.inputs[place]
+    assert ladder is not None
+    if place + 1 == ask.between:
+        pull = (stage.weights[ask.rivals] - stage.weights[ask.labels]) / stage.parts
+    else:
+        pull = bound.multipliers[place + 1] / SCALE @ stage.weights / stage.parts
+    cost = bound.multipliers[place] / SCALE
+    top, _, _ = ladder.highest(pull, cost, box)
+    near = np.clip(np.rint(bound.inputs[place]), box.lo, box.hi).astype(np.int64)
+    gap = top - (pull * ladder.levels(near) - cost * near)
+    return np.where(box.hi > box.lo, gap, -1.0), pull
+
+
 def _worst_corner(
-    ask: Question, bound: Found, place: int, row: int
+    ask: Question, found: Gaps, place: int, row: int
 ) -> tuple[float, int, int] | None:
     """The gap, channel and last input of the lower part, of the staircase worth splitting most."""
-    ladder = ask.stages[place].ladder
+    gap, pull = found[0][row], found[1][row]
+    ladder, box = ask.stages[place].ladder, ask.inputs[place]
     assert ladder is not None
-    box = ask.inputs[place][[row]]
-    pull = _pull(ask, bound, place, row)
-    cost = bound.multipliers[place][[row]] / SCALE
-    top, _, _ = ladder.highest(pull, cost, box)
-    near = np.clip(np.rint(bound.inputs[place][[row]]), box.lo, box.hi).astype(np.int64)
-    gap = (top - (pull * ladder.levels(near) - cost * near))[0]
-    gap = np.where(box.hi[0] > box.lo[0], gap, -1.0)
     channel = int(gap.argmax())
-    low, high = int(box.lo[0, channel]), int(box.hi[0, channel])
-    first = ladder.first[channel]
+    low, high = int(box.lo[row, channel]), int(box.hi[row, channel])
+    first, own = ladder.first[channel], ladder.value[channel]
     inside = np.flatnonzero((first > low) & (first <= high))
     if gap[channel] <= 0 or not inside.size:
         return None
-    ends = ladder.levels(np.array([[low] * len(ladder.first), [high] * len(ladder.first)]))
-    start, rise = float(ends[0, channel]), float(ends[1, channel] - ends[0, channel])
+    start = own[(first <= low).sum() - 1]
+    rise = own[(first <= high).sum() - 1] - start
     corner = first[inside]
     above = start + rise * (corner - low) / (high - low)
-    own = ladder.value[channel]
     # A rival that gains from a high level meets the chord above; else the chord below.
-    before, after = own[inside - 1], own[inside]
-    apart = above - before if pull[0, channel] > 0 else after - above
+    apart = above - own[inside - 1] if pull[channel] > 0 else own[inside] - above
     return float(gap[channel]), channel, int(corner[int(apart.argmax())]) - 1
-
-
-def _pull(ask: Question, bound: Found, place: int, row: int) -> NDArray[np.float64]:
-    """The coefficient of the staircase's output in the bound."""
-    stage = ask.stages[place + 1]
-    if place + 1 == ask.between:
-        whole = stage.weights[ask.rivals[row]] - stage.weights[ask.labels[row]]
-    else:
-        whole = bound.multipliers[place + 1][row] / SCALE @ stage.weights
-    pull: NDArray[np.float64] = whole[None] / stage.parts
-    return pull
 
 
 def _split_input(graph: Graph, ask: Question, row: int) -> Split:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import Box
+from flow.certify.outline import Outline
 from flow.certify.proof import SCALE_BITS
 from flow.certify.stages import EXACT, Reach, Reals, Stage
 from flow.ir import Array, Graph
@@ -67,8 +68,8 @@ class Bound:
 
     value: NDArray[Any]
     x: Array
-    at: tuple[Array, ...]
-    levels: tuple[Array, ...]
+    at: tuple[NDArray[Any], ...]
+    levels: tuple[NDArray[Any], ...]
     pulls: tuple[NDArray[Any], ...]
 
 
@@ -106,8 +107,17 @@ def _levels_need(ladder: Any, box: Box, labels: Array, rivals: Array) -> Array:
     return np.where(rising[labels] & rising[rivals], need, NEVER)
 
 
-def evaluate(ask: Question, multipliers: tuple[NDArray[Any], ...], *, scale: int) -> Bound:
-    """The bound for ``multipliers`` over ``scale``, per row; in the dtype of the multipliers."""
+def evaluate(
+    ask: Question,
+    multipliers: tuple[NDArray[Any], ...],
+    *,
+    scale: int,
+    outlines: tuple[Outline, ...] = (),
+) -> Bound:
+    """The bound for ``multipliers`` over ``scale``, per row; in the dtype of the multipliers.
+
+    With ``outlines`` of the staircases it is a guess from below, for a search.
+    """
     rows = np.arange(len(ask))
     kind = multipliers[0].dtype if multipliers else np.dtype(np.int64)
     last = ask.stages[-1]
@@ -125,7 +135,11 @@ def evaluate(ask: Question, multipliers: tuple[NDArray[Any], ...], *, scale: int
             break
         ladder, cost = ask.stages[place - 1].ladder, multipliers[place - 1]
         assert ladder is not None
-        best, a, level = ladder.highest(pull, cost, ask.inputs[place - 1])
+        best, a, level = (
+            outlines[place - 1].highest(pull, cost)
+            if outlines
+            else ladder.highest(pull, cost, ask.inputs[place - 1])
+        )
         value = value + best.sum(axis=1)
         at.append(a)
         levels.append(level)

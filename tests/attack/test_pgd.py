@@ -44,7 +44,8 @@ def test_no_proved_image_is_broken(graph):
     found = certify_complete(graph, x, y=y, radius=2, effort=LAZY)
     proved = np.array([c.verdict is Verdict.PROVED for c in found.certificates])
     box = input_box(graph, x, radius=2)
-    _, broken = pgd(BatchedEngine(graph), x, box, y, rng=np.random.default_rng(1))
+    descent, rng = Descent(steps=8, restarts=3), np.random.default_rng(1)
+    _, broken = pgd(BatchedEngine(graph), x, box, y, rng=rng, descent=descent)
     assert not (proved & broken).any()
 
 

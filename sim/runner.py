@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RTL = ROOT / "hls" / "rtl"
 SIMULATORS = ("verilator", "icarus")
 TIMESCALE = ("1ns", "1ps")  # Verilator: without it a 10 ns clock cannot be expressed
+WIDE = ("--replication-limit", str(1 << 20))  # '0 of a wide configuration word is no mistake
 TIMING = ("--timing", "-CFLAGS", "-std=c++20 -fcoroutines")  # delays inside the design
 SPEED = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-CFLAGS", "-O2")  # for long runs
 
@@ -104,6 +105,7 @@ def compile_design(
         every=public is None and control is None,
         marks=_control_file(public or {}, forceable or {}, control or "") if verilator else "",
         arguments=(
+            *(WIDE if verilator else ()),
             *(TIMING if timing and verilator else ()),
             *(SPEED if fast and verilator else ()),
             *arguments,

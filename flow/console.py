@@ -37,6 +37,11 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def note(line: str) -> None:
+    """One line on standard error, as it is."""
+    STDERR.print(f"bitproof: {line}", soft_wrap=True, markup=False)
+
+
 def emit(record: Mapping[str, Any], *, as_json: bool, output: Path | None = None) -> None:
     """Write ``record`` to ``output`` if given, and print it: as one JSON object, or as a table."""
     if output is not None:

@@ -9,7 +9,7 @@ import typer
 
 from flow import stages
 from flow.cli.common import data_root, images_of, rows_of, signed
-from flow.console import emit, print_rows, progress
+from flow.console import emit, note, print_rows, progress
 from flow.errors import InputError
 from flow.graphfile import load_graph
 from flow.ops import Decode
@@ -140,7 +140,21 @@ def compare(
         record = stages.compare(
             model, graph, images_of(data, limit), finn=finn, most_excused=most_excused
         )
+    for engine, opinion in record.items():
+        if isinstance(opinion, dict) and "not_run" in opinion:
+            note(f"{engine}: not run, {opinion['not_run']}")
     emit(signed(record), as_json=json, output=output)
+
+
+@verbs.command()
+def export(
+    graph: Lowered,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file.")],
+    form: Annotated[str, typer.Option("--format", help="finn, or onnx: standard operators.")],
+    json: Json = False,
+) -> None:
+    """Write a graph so that other tools execute it to the same integers (docs/export.md)."""
+    emit(signed(stages.export(graph, output, form=form)), as_json=json)
 
 
 @verbs.command(name="eval")

@@ -1,5 +1,12 @@
 """The integer graph in other tools' dialects, so that they can execute it."""
 
-from flow.export.finn import export_finn
+from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["export_finn"]
+from flow.export.finn import export_finn
+from flow.export.standard import export_onnx
+from flow.ir import Graph
+
+FORMATS: dict[str, Callable[[Graph, Path], None]] = {"finn": export_finn, "onnx": export_onnx}
+
+__all__ = ["FORMATS", "export_finn", "export_onnx"]

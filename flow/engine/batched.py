@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flow.engine.exactness import Span, code_span, full_precision, self_test
 from flow.engine.kernels import Step, kernel, tensor
-from flow.engine.spatial import window_for
+from flow.engine.spatial import convolution, convolves, try_convolution
 from flow.ir import Array, Fault, Graph, Node
 from flow.ops import MatVec, Window
 
@@ -34,9 +36,11 @@ class BatchedEngine:
     device: str = "cpu"
     memory: int = 1 << 28
     _steps: tuple[Step, ...] = field(init=False, repr=False)
+    _whole: dict[int, tuple[int, Step]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_steps", self._compile(self.graph, range(len(self.graph.nodes))))
+        object.__setattr__(self, "_whole", self._convolutions())
         for node in self.graph.nodes:
             if isinstance(node.op, MatVec):
                 self_test(node.op, self.span(node.inputs[0]), device=self.device)
@@ -66,17 +70,17 @@ class BatchedEngine:
         """Only the named edges, by name; errors as :meth:`run_all`."""
         shapes = self.graph.edges()
         self._check(x)
-        steps = self._with_faults(faults)
+        steps = self._with_faults(faults, edges)
         found = {name: np.empty((len(x), *shapes[name].shape), dtype=np.int64) for name in edges}
         size = self.batch
         for start in range(0, len(x), size):
             part = slice(start, start + size)
-            values = {self.graph.input: tensor(x[part].astype(np.int64), device=self.device)}
+            values = {self.graph.input: tensor(x[part], device=self.device)}
             with torch.inference_mode(), full_precision():
                 for node, step in zip(self.graph.nodes, steps, strict=True):
                     values[node.output] = step(*(values[name] for name in node.inputs))
             for name in edges:
-                found[name][part] = values[name].cpu().numpy()
+                found[name][part] = values[name].to(torch.int64).cpu().numpy()
             if progress is not None:
                 progress(min(start + size, len(x)), len(x))
         return found
@@ -90,7 +94,7 @@ class BatchedEngine:
                 for later, step in zip(self.graph.nodes[node:], self._steps[node:], strict=True):
                     if later.inputs[0] != self.graph.logits:
                         part = step(part)
-            found.append(part.cpu().numpy())
+            found.append(part.to(torch.int64).cpu().numpy())
         return np.concatenate(found)
 
     @property
@@ -111,24 +115,49 @@ class BatchedEngine:
         if x.dtype.kind not in "iu" or not edge.type.contains(x):
             raise ValueError(f"input values must be integers within {edge.type}")
 
-    def _with_faults(self, faults: Iterable[Fault]) -> tuple[Step, ...]:
+    def _with_faults(self, faults: Iterable[Fault], edges: Iterable[str]) -> tuple[Step, ...]:
+        """The steps of the struck graph; windows that nobody asked for are not made."""
         struck = self.graph.with_faults(faults)
-        changed = [
-            k
-            for k, (old, new) in enumerate(zip(self.graph.nodes, struck.nodes, strict=True))
-            if new is not old
-        ]
+        old = self.graph.nodes
+        changed = [k for k, new in enumerate(struck.nodes) if new is not old[k]]
         steps = list(self._steps)
         for k, step in zip(changed, self._compile(struck, changed), strict=True):
             steps[k] = step
+        for k, (window, whole) in self._whole.items():
+            if self.graph.nodes[window].output in edges:
+                continue
+            steps[window] = _as_it_is
+            steps[k] = self._convolution(struck, window, k) if k in changed else whole
         return tuple(steps)
 
     def _compile(self, graph: Graph, nodes: Iterable[int]) -> tuple[Step, ...]:
-        return tuple(self._step(graph, graph.nodes[k]) for k in nodes)
+        return tuple(self._step(graph.nodes[k]) for k in nodes)
 
-    def _step(self, graph: Graph, node: Node) -> Step:
-        span = self.span(node.inputs[0])
-        readers = [later.op for later in graph.nodes if node.output in later.inputs]
-        if isinstance(node.op, Window) and len(readers) == 1 and isinstance(readers[0], MatVec):
-            return window_for(node.op, readers[0], self.span(node.output))
-        return kernel(node.op, span, device=self.device)
+    def _step(self, node: Node) -> Step:
+        spans = [self.span(name) for name in node.inputs]
+        widest = (min(low for low, _ in spans), max(high for _, high in spans))
+        return kernel(node.op, widest, device=self.device)
+
+    def _convolutions(self) -> dict[int, tuple[int, Step]]:
+        """By number of a MatVec that alone reads a Window: the number of that, and both in one."""
+        nodes, found = self.graph.nodes, {}
+        for number, node in enumerate(nodes):
+            readers = [k for k, later in enumerate(nodes) if node.output in later.inputs]
+            op = nodes[readers[0]].op if len(readers) == 1 else None
+            if isinstance(node.op, Window) and isinstance(op, MatVec):
+                span = self.span(node.inputs[0])
+                if convolves(node.op, op, span):
+                    try_convolution(node.op, op, span, device=self.device)
+                    step = self._convolution(self.graph, number, readers[0])
+                    found[readers[0]] = (number, step)
+        return found
+
+    def _convolution(self, graph: Graph, window: int, reader: int) -> Step:
+        first, second = graph.nodes[window], graph.nodes[reader]
+        span = self.span(first.inputs[0])
+        ops = (cast(Window, first.op), cast(MatVec, second.op))
+        return convolution(*ops, span, device=self.device)
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x

@@ -35,7 +35,7 @@ def weight_span(op: MatVec) -> Span:
 
 def largest_sum(op: MatVec, inputs: Span) -> int:
     """A bound on ``sum |w| * |x|`` of one row over all stored codes and all ``x`` in ``inputs``."""
-    return int(op.weights.shape[1]) * _magnitude(weight_span(op)) * _magnitude(inputs)
+    return int(op.weights.shape[1]) * magnitude(weight_span(op)) * magnitude(inputs)
 
 
 def product_dtype(bound: int) -> torch.dtype:
@@ -49,15 +49,32 @@ def product_dtype(bound: int) -> torch.dtype:
     return torch.float64 if bound < 1 << 53 else torch.int64
 
 
+def holding(*bounds: int) -> torch.dtype:
+    """The fastest dtype that holds every integer up to any of ``bounds`` in magnitude."""
+    return torch.float32 if max(bounds) < 1 << 24 else torch.int64
+
+
+def magnitude(span: Span) -> int:
+    """The largest absolute value in ``span``."""
+    return max(abs(span[0]), abs(span[1]))
+
+
+def reach(op: MatVec, inputs: Span) -> Span:
+    """The values a row of ``op`` as it is stored now can sum up to, before the register."""
+    weights = op.read.astype(object) if op.weight_type.bits > 30 else op.read
+    ends = np.stack([weights * inputs[0], weights * inputs[1]])
+    return int(ends.min(axis=0).sum(axis=1).min()), int(ends.max(axis=0).sum(axis=1).max())
+
+
 def product(x: Tensor, weights: Tensor) -> Tensor:
-    """``x @ weights.T`` as int64, computed in the dtype of ``weights``.
+    """``x @ weights.T`` in the dtype of ``weights``.
 
     Wide integers are summed row by row, since GPUs have no int64 matrix product; sums that pass
     63 bits keep their low 64 bits, as numpy's do, which is all that a later wrap reads.
     """
     if weights.dtype is torch.int64:
         return torch.stack([(x * row).sum(dim=-1) for row in weights], dim=-1)
-    return (x.to(weights.dtype) @ weights.T).to(torch.int64)
+    return x.to(weights.dtype) @ weights.T
 
 
 @contextmanager
@@ -84,8 +101,8 @@ def self_test(
     dtype = product_dtype(bound)
     if dtype is torch.int64:
         return
-    weights = _extremes(weight_span(op), columns)
-    x = _extremes(inputs, columns)
+    weights = extremes(weight_span(op), columns)
+    x = extremes(inputs, columns)
     wanted = x.astype(object) @ weights.T.astype(object)
     with full_precision():
         found = multiply(
@@ -98,11 +115,7 @@ def self_test(
         )
 
 
-def _magnitude(span: Span) -> int:
-    return max(abs(span[0]), abs(span[1]))
-
-
-def _extremes(span: Span, columns: int) -> Array:
+def extremes(span: Span, columns: int) -> Array:
     """Rows at both ends of ``span``, one step inside it, alternating, and odd in the last place."""
     low, high = span
     inner = max(low, high - 1)

@@ -10,16 +10,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flow.engine.exactness import Span, largest_sum, product, product_dtype
+from flow.engine.exactness import (
+    Span,
+    code_span,
+    holding,
+    largest_sum,
+    magnitude,
+    product,
+    product_dtype,
+    reach,
+)
 from flow.ir import Array, IntType
 from flow.ops import ArgMax, Compare, MatVec, Threshold
 
 Step = Callable[..., Tensor]
+FEW = 16  # thresholds that are counted faster than searched
 
 
 @singledispatch
 def kernel(op: Any, inputs: Span, *, device: str) -> Step:
-    """``op`` as a function of int64 tensors on ``device``, for inputs within ``inputs``."""
+    """``op`` as a function of tensors on ``device``, for inputs all within ``inputs``.
+
+    Tensors hold integers, in float32 wherever a bound keeps all values exact there: that is what
+    processors multiply, compare and convolve fastest. A kernel takes any dtype.
+    """
     raise TypeError(f"no torch kernel for {type(op).__name__}; register one in {__name__}")
 
 
@@ -27,29 +41,53 @@ def kernel(op: Any, inputs: Span, *, device: str) -> Step:
 def _(op: MatVec, inputs: Span, *, device: str) -> Step:
     dtype = product_dtype(largest_sum(op, inputs))
     multiply = _grouped if op.groups > 1 and dtype is not torch.int64 else _whole
-    product_of = multiply(op, dtype, device=device)
-    columns = op.weights.shape[1]
+    return finished(op, inputs, multiply(op, dtype, device=device))
+
+
+def finished(op: MatVec, inputs: Span, product_of: Step) -> Step:
+    """``product_of`` followed by what ``op`` does with its sums: popcount form, and the register.
+
+    Sums that no weight as stored now lets leave the register are not wrapped.
+    """
+    columns, bound = op.weights.shape[1], largest_sum(op, inputs)
+    low, high = reach(op, inputs)
+    if op.popcount:
+        low, high = (low + columns) // 2, (high + columns) // 2
+    kind = op.accumulator
+    fits = kind.code_lo <= low and high <= kind.code_hi and bound < 1 << 62
+    narrow = bound + columns + (1 << kind.bits) < 1 << 24  # wrapped in float32, as it was made
 
     def run(x: Tensor) -> Tensor:
         total = product_of(x)
-        if op.popcount:
-            total = (total + columns) >> 1  # rounds down
-        return wrap(op.accumulator, total)
+        if op.popcount:  # rounds down; an even number in floats
+            total = total.add_(columns)  # its own tensor, which nobody else holds
+            total = total.mul_(0.5) if total.is_floating_point() else total >> 1
+        if fits:
+            return total
+        return wrap(kind, total if narrow else total.to(torch.int64))
 
     return run
 
 
 @kernel.register
 def _(op: Threshold, inputs: Span, *, device: str) -> Step:
-    thresholds = tensor(op.thresholds, device=device)
-    ascending = tensor(op.sign, device=device) > 0
     steps = op.thresholds.shape[1]
-    reached = _count if op.compare is Compare.COUNT else _search
+    levels = 2 * magnitude(code_span(op.output)) + 4 * steps + 1
+    dtype = holding(magnitude(inputs), magnitude(code_span(op.threshold_type)), levels)
+    thresholds = tensor(op.thresholds, device=device).to(dtype)
+    # level = base + n, or base + steps - n; a bipolar one means 2 * level - 1
+    scale, first = (2, 2 * op.base - 1) if op.output.bipolar else (1, op.base)
+    slope = tensor(op.sign * scale, device=device).to(dtype)
+    offset = tensor(first + np.where(op.sign < 0, scale * steps, 0), device=device).to(dtype)
+    plain = bool((slope == 1).all() and not offset.any())
+    ordered = bool((np.diff(op.thresholds, axis=1) >= 0).all())
+    reached = _search if op.compare is Compare.SEARCH else _count
+    if op.compare is Compare.COUNT and ordered and steps > FEW:
+        reached = _bisect
 
     def run(x: Tensor) -> Tensor:
-        count = reached(x, thresholds)
-        level = torch.where(ascending, count, steps - count) + op.base
-        return level * 2 - 1 if op.output.bipolar else level
+        count = reached(x.to(dtype), thresholds)
+        return count if plain else torch.addcmul(offset, count, slope)
 
     return run
 
@@ -80,7 +118,7 @@ def _grouped(op: MatVec, dtype: torch.dtype, *, device: str) -> Step:
         split = x.reshape(-1, op.positions, op.groups, columns // op.positions)
         by_group = split.movedim(2, 0).flatten(2).to(dtype)
         total = torch.bmm(by_group, weights).movedim(0, 1)
-        return total.reshape(*x.shape[:-1], rows).to(torch.int64)
+        return total.reshape(*x.shape[:-1], rows)
 
     return run
 
@@ -103,23 +141,33 @@ def tensor(values: Array, *, device: str) -> Tensor:
 
 
 def wrap(kind: IntType, total: Tensor) -> Tensor:
-    """What a register of type ``kind`` keeps of ``total``."""
-    return ((total - kind.code_lo) & ((1 << kind.bits) - 1)) + kind.code_lo
+    """What a register of type ``kind`` keeps of ``total``; floats must hold both their sum."""
+    size = 1 << kind.bits
+    if total.is_floating_point():  # a power of two divides without rounding
+        return total - size * torch.floor((total - kind.code_lo) * (1 / size))
+    return ((total - kind.code_lo) & (size - 1)) + kind.code_lo
 
 
 def _count(x: Tensor, thresholds: Tensor) -> Tensor:
-    count = torch.zeros_like(x)
-    for step in range(thresholds.shape[1]):
+    count = (x >= thresholds[:, 0]).to(x.dtype)
+    for step in range(1, thresholds.shape[1]):
         count += x >= thresholds[:, step]
     return count
+
+
+def _bisect(x: Tensor, thresholds: Tensor) -> Tensor:
+    """The count, found by bisection in rows that ascend."""
+    by_channel = x.reshape(-1, x.shape[-1]).T.contiguous()
+    count = torch.searchsorted(thresholds, by_channel, right=True)
+    return count.T.reshape(x.shape).to(x.dtype)
 
 
 def _search(x: Tensor, thresholds: Tensor) -> Tensor:
     steps = thresholds.shape[1]
     channel = torch.arange(thresholds.shape[0], device=x.device)
-    count = torch.zeros_like(x)
+    count = torch.zeros(x.shape, dtype=torch.int64, device=x.device)
     for bit in reversed(range(steps.bit_length())):
         probe = count + (1 << bit) - 1
         threshold = thresholds[channel, probe.clamp(max=steps - 1)]
         count += ((x >= threshold) & (probe < steps)).to(torch.int64) << bit
-    return count
+    return count.to(x.dtype)

@@ -1,17 +1,29 @@
-"""Torch kernels of the ops that have no product: windows, padding, pools, adds and layout.
-
-They work on int64, so that each is exact whatever the values are; only windows that a layer alone
-reads are made in the dtype of that layer's product.
-"""
+"""Torch kernels of image ops: windows and convolutions, padding, pools, adds and layout."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import reduce
+from itertools import product
+
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import conv2d, pad
 
-from flow.engine.exactness import Span, largest_sum, product_dtype
-from flow.engine.kernels import Step, kernel, tensor, wrap
+from flow.engine.exactness import (
+    Span,
+    code_span,
+    extremes,
+    full_precision,
+    holding,
+    largest_sum,
+    magnitude,
+    weight_span,
+)
+from flow.engine.kernels import Step, finished, kernel, tensor, wrap
+from flow.errors import ClaimError
+from flow.ir import IntType
 from flow.ops import Add, Concat, MatVec, MaxPool, Pad, Reshape, SumPool, Transpose, Window
 from flow.ops.window import Pair
 
@@ -23,22 +35,73 @@ def slide(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair) -> Tensor:
     return view[..., :: dilation[0], :: dilation[1]].movedim(3, 5)
 
 
-def window_for(op: Window, reader: MatVec, inputs: Span) -> Step:
-    """``op`` in the dtype in which ``reader`` multiplies: each pixel is converted once, before it
-    is copied into every window it belongs to. ``inputs`` is what the reader is given."""
-    return _windows(op, product_dtype(largest_sum(reader, inputs)))
+def convolves(window: Window, op: MatVec, inputs: Span) -> bool:
+    """Whether :func:`convolution` takes the place of both: no sum may leave float32."""
+    taps = window.kernel[0] * window.kernel[1]
+    return largest_sum(op, inputs) < 1 << 24 and (op.groups == 1 or op.positions == taps)
 
 
-def _windows(op: Window, dtype: torch.dtype) -> Step:
-    def run(x: Tensor) -> Tensor:
-        return slide(x.to(dtype), op.kernel, op.stride, op.dilation).flatten(3)
+def convolution(window: Window, op: MatVec, inputs: Span, *, device: str) -> Step:
+    """``window`` and the product behind it in one step that copies no windows.
 
-    return run
+    Sums of integers below 2**24 are exact in any order, though not what a transformed (Winograd)
+    convolution would add up; ``try_convolution`` shows that the device's is none.
+    """
+    weights = _filters(window, tensor(op.read, device=device))
+    return finished(op, inputs, lambda x: _convolve(window, op, x, weights))
+
+
+def try_convolution(window: Window, op: MatVec, inputs: Span, *, device: str) -> None:
+    """Convolve extreme images by extreme weights on ``device``; compare with integers.
+
+    Raises:
+        ClaimError: the device's convolutions are not exact.
+    """
+    taps, columns = window.kernel[0] * window.kernel[1], op.weights.shape[1]
+    weights = np.tile(extremes(weight_span(op), columns), (op.groups, 1))
+    sizes = [d * (k - 1) + 4 for k, d in zip(window.kernel, window.dilation, strict=True)]
+    channels = columns // taps * op.groups
+    rows = extremes(inputs, sizes[0] * sizes[1] * channels)
+    images = torch.from_numpy(rows.reshape(-1, *sizes, channels)).to(device)
+    kind, wide = IntType.holding(int(weights.min()), int(weights.max())), IntType(62, True)
+    exact = MatVec(weights, kind, wide, groups=op.groups, positions=taps)
+    with full_precision():
+        filters = _filters(window, tensor(weights, device=device))
+        found = _convolve(window, op, images, filters)
+    wanted = exact.evaluate(window.evaluate(images.cpu().numpy()))
+    if (found.cpu().numpy() != wanted).any():
+        raise ClaimError(
+            f"convolutions on {device} are not exact for {op.weights.shape[1]} columns; "
+            "use another device"
+        )
+
+
+def _filters(window: Window, weights: Tensor) -> Tensor:
+    rows = len(weights)
+    return weights.to(torch.float32).reshape(rows, *window.kernel, -1).permute(0, 3, 1, 2)
+
+
+def _convolve(window: Window, op: MatVec, x: Tensor, weights: Tensor) -> Tensor:
+    image = x.to(torch.float32).permute(0, 3, 1, 2)
+    options = (window.stride, 0, window.dilation, op.groups)
+    return conv2d(image, weights, None, *options).permute(0, 2, 3, 1)
+
+
+def slices(x: Tensor, kernel: Pair, stride: Pair, dilation: Pair) -> Iterator[Tensor]:
+    """For each tap of the window its elements of all windows, (batch, OH, OW, C)."""
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    ends = [n - span for n, span in zip(x.shape[1:3], spans, strict=True)]
+    for row, column in product(range(kernel[0]), range(kernel[1])):
+        top, left = row * dilation[0], column * dilation[1]
+        yield x[:, top : top + ends[0] + 1 : stride[0], left : left + ends[1] + 1 : stride[1]]
 
 
 @kernel.register
 def _(op: Window, inputs: Span, *, device: str) -> Step:
-    return _windows(op, torch.int64)
+    def run(x: Tensor) -> Tensor:
+        return slide(x, op.kernel, op.stride, op.dilation).flatten(3)
+
+    return run
 
 
 @kernel.register
@@ -54,28 +117,35 @@ def _(op: Pad, inputs: Span, *, device: str) -> Step:
 @kernel.register
 def _(op: MaxPool, inputs: Span, *, device: str) -> Step:
     def run(x: Tensor) -> Tensor:
-        return slide(x, op.kernel, op.stride, op.dilation).amax(dim=(3, 4))
+        return reduce(torch.maximum, slices(x, op.kernel, op.stride, op.dilation))
 
     return run
 
 
 @kernel.register
 def _(op: SumPool, inputs: Span, *, device: str) -> Step:
+    largest = op.kernel[0] * op.kernel[1] * magnitude(inputs)
+    dtype = holding(largest + (1 << op.accumulator.bits))
+
     def run(x: Tensor) -> Tensor:
-        return wrap(op.accumulator, slide(x, op.kernel, op.stride, (1, 1)).sum(dim=(3, 4)))
+        total = reduce(torch.add, slices(x.to(dtype), op.kernel, op.stride, (1, 1)))
+        return wrap(op.accumulator, total)
 
     return run
 
 
 @kernel.register
 def _(op: Add, inputs: Span, *, device: str) -> Step:
-    multipliers = tensor(op.multipliers, device=device)
-    offset = tensor(op.offset, device=device)
+    largest = int(np.abs(op.multipliers).max(axis=1).sum()) * magnitude(inputs)
+    largest += int(np.abs(op.offset).max()) + (1 << op.accumulator.bits)
+    dtype = holding(largest)
+    multipliers = tensor(op.multipliers, device=device).to(dtype)
+    offset = tensor(op.offset, device=device).to(dtype)
 
     def run(*streams: Tensor) -> Tensor:
         total = offset.expand(streams[0].shape)
         for multiplier, x in zip(multipliers, streams, strict=True):
-            total = total + multiplier * x
+            total = total + multiplier * x.to(dtype)
         return wrap(op.accumulator, total)
 
     return run
@@ -83,8 +153,10 @@ def _(op: Add, inputs: Span, *, device: str) -> Step:
 
 @kernel.register
 def _(op: Concat, inputs: Span, *, device: str) -> Step:
+    dtype = holding(magnitude(code_span(op.output)))
+
     def run(*streams: Tensor) -> Tensor:
-        return torch.cat(streams, dim=-1)
+        return torch.cat([x.to(dtype) for x in streams], dim=-1)
 
     return run
 

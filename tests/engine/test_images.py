@@ -6,6 +6,8 @@ import torch
 from hypothesis import given, settings
 
 from flow.engine import BatchedEngine
+from flow.engine.spatial import try_convolution
+from flow.errors import ClaimError
 from flow.ir import Fault, Graph, IntType, Kind, Node
 from flow.ir.types import Edge
 from flow.ops import OPS, Concat, MatVec, Reshape, Window
@@ -66,9 +68,9 @@ def test_groups_are_exact_in_every_dtype(bits, wide):
     np.testing.assert_array_equal(BatchedEngine(graph).run(x), graph.evaluate(x))
 
 
-@pytest.mark.parametrize(("bits", "dtype"), [(4, "float32"), (20, "float64"), (30, "int64")])
-def test_windows_are_made_in_the_dtype_of_the_layer_that_reads_them(bits, dtype):
-    """... of every code of their edge, though the input declares fewer; all edges stay integers."""
+@pytest.mark.parametrize(("bits", "fused"), [(4, True), (22, False), (30, False)])
+def test_a_window_and_its_layer_are_one_convolution_where_sums_fit_float32(bits, fused):
+    """... of every code of the weights; asked for, windows are made and all edges are integers."""
     rng, kind = np.random.default_rng(bits), IntType(bits).within(0, 3)
     stored = IntType(bits, True)
     weights = rng.integers(stored.code_lo, stored.code_hi + 1, (3, 8))
@@ -80,12 +82,41 @@ def test_windows_are_made_in_the_dtype_of_the_layer_that_reads_them(bits, dtype)
     graph = Graph("small", "x", Edge((4, 5, 2), kind), nodes, "sums")
     x = rng.integers(0, 4, (6, 4, 5, 2))
     engine = BatchedEngine(graph)
-    made = engine._steps[0](torch.from_numpy(x))
-    assert str(made.dtype) == f"torch.{dtype}"
+    assert bool(engine._whole) is fused
     wanted = graph.evaluate_all(x)
+    np.testing.assert_array_equal(engine.run(x), wanted["sums"])
     for name, values in engine.run_all(x).items():
         assert values.dtype == np.int64
         np.testing.assert_array_equal(values, wanted[name], err_msg=name)
+    for fault in (Fault("conv", "weights", (1, 3), bits - 1), Fault("conv", "weights", (2, 7), 0)):
+        np.testing.assert_array_equal(engine.run(x, [fault]), graph.evaluate(x, [fault]))
+
+
+@settings(max_examples=60)
+@given(graph=image_graphs())
+def test_the_output_alone_equals_the_reference_clean_and_struck(graph):
+    """Nobody asks for windows here, so that layers behind them are convolutions."""
+    x = random_inputs(graph, 5)
+    engine = BatchedEngine(graph)
+    np.testing.assert_array_equal(engine.run(x), graph.evaluate(x))
+    faults = [
+        Fault(node.name, "weights", (0, 0), 0)
+        for node in graph.nodes
+        if isinstance(node.op, MatVec)
+    ]
+    logits = engine.run_edges(x, (graph.logits,), faults)[graph.logits]
+    np.testing.assert_array_equal(logits, graph.evaluate_all(x, faults)[graph.logits])
+
+
+def test_a_device_whose_convolutions_round_is_refused(monkeypatch):
+    def rounding(image, weights, *rest):
+        return torch.nn.functional.conv2d(image, weights.to(torch.bfloat16).float(), *rest)
+
+    monkeypatch.setattr("flow.engine.spatial.conv2d", rounding)
+    window = Window((2, 2))
+    op = MatVec(np.ones((2, 8), dtype=int), IntType(12, True), IntType(30, True))
+    with pytest.raises(ClaimError, match=r"^convolutions on cpu are not exact for 8 columns"):
+        try_convolution(window, op, (0, 31), device="cpu")
 
 
 def test_windows_that_others_read_stay_64_bit_integers():

@@ -57,6 +57,7 @@ PINS: dict[str, tuple[Pin, ...]] = {
     "memory": (
         ("input", "rst_ni", "1"),
         ("input", "enable_i", "1"),
+        ("input", "advance_i", "1"),
         ("input", "address_i", "in"),
         ("output", "data_o", "out"),
         *CONFIGURATION,

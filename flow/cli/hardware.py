@@ -71,6 +71,9 @@ def synth(
     output: To,
     board: Annotated[str, typer.Option(help="A folder of hls/boards.")] = "ulx3s",
     seed: Annotated[int, typer.Option(min=0, help="Of place and route.")] = 1,
+    no_dsp: Annotated[
+        bool, typer.Option("--no-dsp", help="Multiply in look-up tables, not in DSP blocks.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route a build with its UART top; write the bitstream."""
@@ -78,5 +81,7 @@ def synth(
     from flow.synth.ecp5 import synthesise
 
     with progress(f"synthesise {directory.parent.name} for {board}") as step:
-        record = synthesise(directory, load_board(board), output, seed=seed, progress=step)
+        record = synthesise(
+            directory, load_board(board), output, seed=seed, dsp=not no_dsp, progress=step
+        )
     emit(signed(record), as_json=json)

@@ -33,6 +33,7 @@ def synthesise(
     out_dir: Path,
     *,
     seed: int = 1,
+    dsp: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Fill ``out_dir`` with the bitstream of ``build_dir`` on ``board``, whole or not at all.
@@ -40,7 +41,7 @@ def synthesise(
     Beside the bitstream lie its sources, the tools' logs and ``manifest.json``, written last and
     returned: device, seed, tool versions, cells, what each memory became, utilisation, Fmax per
     clock in MHz, the command that programs the board, and SHA-256 of every file but the logs.
-    Equal inputs give an equal bitstream.
+    Equal inputs give an equal bitstream. ``dsp=False`` keeps multipliers in look-up tables.
 
     Raises:
         InputError: the build is damaged, or the board cannot carry this network.
@@ -58,7 +59,7 @@ def synthesise(
         write_board(build, board, work)
         step(0, STAGES)
         net = netlist(build.graph(), build.plan())
-        memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep)
+        memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep, dsp=dsp)
         step(1, STAGES)
         _place(tools["place and route"], board, work, keep, seed)
         step(2, STAGES)
@@ -67,16 +68,16 @@ def synthesise(
         run(tools["packing"], options, work=work, log=ECPPACK_LOG, keep=keep)
         for name in (f"{board.name}.config", f"{board.name}.json"):  # large, and made again
             (work / name).unlink()
-        record = _record(build, board, seed, tools, work) | {"memories": memories}
+        record = _record(build, board, seed, tools, work) | {"memories": memories, "dsp": dsp}
         write_json(work / MANIFEST, record)
     step(STAGES, STAGES)
     return record
 
 
-def yosys_script(board: Board, sources: list[str], *, slang: bool) -> str:
+def yosys_script(board: Board, sources: list[str], *, slang: bool, dsp: bool = True) -> str:
     """The synthesis script; ``slang`` chooses the front end, which native Yosys may lack."""
     reader = "read_slang --threads 1" if slang else "read_verilog -sv"  # one thread: WebAssembly
-    synth = f"synth_ecp5 -nowidelut -top {board.name}"
+    synth = f"synth_ecp5 -nowidelut{'' if dsp else ' -nodsp'} -top {board.name}"
     return "\n".join(
         [
             f"{reader} {' '.join(sources)}",
@@ -98,7 +99,7 @@ def yosys_script(board: Board, sources: list[str], *, slang: bool) -> str:
 
 
 def synthesise_netlist(
-    net: Netlist, board: Board, work: Path, *, tool: Tool, keep: Path
+    net: Netlist, board: Board, work: Path, *, tool: Tool, keep: Path, dsp: bool = True
 ) -> dict[str, dict[str, int]]:
     """Yosys in a folder filled by ``write_board``: ``<board>.json``, and the cells of each memory.
 
@@ -106,7 +107,8 @@ def synthesise_netlist(
         ClaimError: Yosys failed, found a latch or a loop, or lost a memory image.
     """
     sources = sorted(str(path.relative_to(work)) for path in (work / "rtl").glob("*.sv"))
-    write_atomic(work / SCRIPT, yosys_script(board, sources, slang=tool.name != "yosys"))
+    script = yosys_script(board, sources, slang=tool.name != "yosys", dsp=dsp)
+    write_atomic(work / SCRIPT, script)
     pyosys = tool.name == "pyosys"
     options = [SCRIPT, YOSYS_LOG] if pyosys else ["-q", "-l", YOSYS_LOG, "-s", SCRIPT]
     run(tool, options, work=work, log=YOSYS_LOG, keep=keep)

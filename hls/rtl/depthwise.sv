@@ -83,6 +83,7 @@ module depthwise #(
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
     .enable_i     (take),
+    .advance_i    (advance),
     .address_i    (address_q),
     .data_o       (weights),
     .cfg_valid_i  (cfg_valid_i),
@@ -94,11 +95,10 @@ module depthwise #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 2: both in registers
+  // stage 2: both in registers, the weights inside their memory
   logic [TapBits-1:0]       tap_q;
   logic                     tap_last;
   logic [Pe*InBits-1:0]     x2_q;
-  logic [Pe*WeightBits-1:0] weights_q;
 
   assign tap_last = tap_q == TapBits'(Columns - 1);
 
@@ -126,7 +126,7 @@ module depthwise #(
       .clk_i    (clk_i),
       .advance_i(advance),
       .x_i      (x2_q[pe*InBits +: InBits]),
-      .weights_i(weights_q[pe*WeightBits +: WeightBits]),
+      .weights_i(weights[pe*WeightBits +: WeightBits]),
       .sum_o    (sum_d[pe*SumBits +: SumBits])
     );
 
@@ -160,7 +160,6 @@ module depthwise #(
     if (take) x_q <= data_i;
     if (advance) begin
       x2_q        <= x_q;
-      weights_q   <= weights;
       last_line_q <= {last_line_q[1:0], tap_last};
       sum_q       <= sum_d;
     end

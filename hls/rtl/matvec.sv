@@ -5,8 +5,8 @@
 // Throughput   (Rows / Pe) * (Columns / Simd) cycles per vector of Groups * Columns elements
 // Stall        input is taken in the first row fold only; a waiting result stops every stage
 //
-// Stages: 0 address and replay, 1 input and weights as their memories give them, 2 the same in
-// registers (block RAM answers late in its cycle), 3 partial sums of products, 4 their sum, 5 the
+// Stages: 0 address and replay, 1 input and weights inside their memories, 2 the same in registers
+// (block RAM answers late in its cycle), 3 partial sums of products, 4 their sum, 5 the
 // accumulator with the output register. Popcount = 1 counts agreeing bits (unsigned), else products
 // are summed in two's complement. Weights must not be configured while a vector is inside.
 module matvec #(
@@ -111,6 +111,7 @@ module matvec #(
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
     .enable_i     (step),
+    .advance_i    (advance),
     .address_i    (address_q),
     .data_o       (weights),
     .cfg_valid_i  (cfg_valid_i),
@@ -122,11 +123,10 @@ module matvec #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 2: both in registers
+  // stage 2: both in registers, the weights inside their memory
   logic [ColumnBits-1:0]  column_q;
   logic                   column_last;
   logic [Simd*InBits-1:0] x_q;
-  logic [Pe*RowBits-1:0]  weights_q;
 
   assign column_last = column_q == ColumnBits'(ColumnFolds - 1);
 
@@ -147,7 +147,7 @@ module matvec #(
       .clk_i    (clk_i),
       .advance_i(advance),
       .x_i      (x_q),
-      .weights_i(weights_q[pe*RowBits +: RowBits]),
+      .weights_i(weights[pe*RowBits +: RowBits]),
       .sum_o    (sum_d[pe*SumBits +: SumBits])
     );
   end
@@ -191,7 +191,6 @@ module matvec #(
   always_ff @(posedge clk_i) begin
     if (advance) begin
       x_q         <= x;
-      weights_q   <= weights;
       last_line_q <= {last_line_q[1:0], column_last};
       sum_q       <= sum_d;
     end

@@ -1,9 +1,10 @@
 // Parameter memory: one read per cycle for the datapath, one access per cycle for configuration.
 //
 // Reference    flow/build/images.py fixes the word layout; here a word is Bits plain bits
-// Latency      1 cycle; data_o holds while enable_i is 0
+// Latency      2 cycles: block RAM answers late in its cycle, so its word goes into a register
 // Throughput   1 access per cycle
-// Stall        a configuration access takes the cycle: the datapath's read is lost in it
+// Stall        without advance_i data_o holds, without enable_i the word behind it; a configuration
+//              access takes the cycle: the datapath's read is lost in it
 //
 // One address port serves both, so that block RAM needs no read-during-write logic. Configuration
 // is for the time between vectors. Reset keeps every word; cfg_address_i must be below Words, its
@@ -19,7 +20,8 @@ module memory #(
   input  logic                                          clk_i,
   input  logic                                          rst_ni,  // synchronous, active low
   // datapath
-  input  logic                                          enable_i,
+  input  logic                                          enable_i,       // read a word
+  input  logic                                          advance_i,      // move it to data_o
   input  logic [((Words > 1) ? $clog2(Words) : 1) - 1:0] address_i,
   output logic [Bits-1:0]                               data_o,
   // configuration
@@ -29,7 +31,7 @@ module memory #(
   input  logic [15:0]                                   cfg_address_i,  // which word
   input  logic [CfgBits-1:0]                            cfg_data_i,     // low Bits are written
   input  logic [CfgBits-1:0]                            cfg_chain_i,    // earlier memories' reads
-  output logic [CfgBits-1:0]                            cfg_chain_o     // the cycle after a read
+  output logic [CfgBits-1:0]                            cfg_chain_o     // two cycles after a read
 );
 
   localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
@@ -43,8 +45,8 @@ module memory #(
   initial if (File != "") $readmemh(File, words);
 
   logic [AddressBits-1:0] address;
-  logic [Bits-1:0]        data_q;
-  logic                   cfg_read_q;
+  logic [Bits-1:0]        word_q, data_q;
+  logic [1:0]             cfg_read_q;
   logic                   selected, write, read;
   logic                   unused;
 
@@ -56,12 +58,14 @@ module memory #(
 
   always_ff @(posedge clk_i) begin
     if (write) words[address] <= cfg_data_i[Bits-1:0];
-    else if (read) data_q <= words[address];
+    else if (read) word_q <= words[address];
   end
 
+  always_ff @(posedge clk_i) if (advance_i) data_q <= word_q;
+
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) cfg_read_q <= 1'b0;
-    else         cfg_read_q <= selected && !cfg_write_i;
+    if (!rst_ni) cfg_read_q <= '0;
+    else         cfg_read_q <= {cfg_read_q[0], selected && !cfg_write_i};
   end
 
   // one gate per bit of this memory, none for the first; bits above the word mean nothing
@@ -69,9 +73,10 @@ module memory #(
   if (CfgFirst != 0) begin : gen_first
     assign cfg_chain_o = CfgBits'(data_q);
   end else if (CfgBits > Bits) begin : gen_narrow
-    assign cfg_chain_o = {cfg_chain_i[CfgBits-1:Bits], cfg_read_q ? data_q : cfg_chain_i[Bits-1:0]};
+    assign cfg_chain_o[Bits-1:0]       = cfg_read_q[1] ? data_q : cfg_chain_i[Bits-1:0];
+    assign cfg_chain_o[CfgBits-1:Bits] = cfg_chain_i[CfgBits-1:Bits];
   end else begin : gen_wide
-    assign cfg_chain_o = cfg_read_q ? data_q : cfg_chain_i;
+    assign cfg_chain_o = cfg_read_q[1] ? data_q : cfg_chain_i;
   end
 
 endmodule

@@ -80,6 +80,7 @@ module threshold #(
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
     .enable_i     (take),
+    .advance_i    (advance),
     .address_i    (fold_q),
     .data_o       (thresholds),
     .cfg_valid_i  (cfg_valid_i),
@@ -91,10 +92,9 @@ module threshold #(
     .cfg_chain_o  (cfg_chain_o)
   );
 
-  // stage 1: accumulators and thresholds in registers, since block RAM answers late in its cycle
-  logic [Lanes*AccBits-1:0]  compared_q;
-  logic [Lanes*LaneBits-1:0] thresholds_q;
-  logic                      compared_valid_q;
+  // stage 1: accumulators follow the thresholds, which memory.sv registers
+  logic [Lanes*AccBits-1:0] compared_q;
+  logic                     compared_valid_q;
 
   // stages 2 and 3: compare, then count
   logic [Lanes*Steps-1:0]   reached_d, reached_q;
@@ -108,7 +108,7 @@ module threshold #(
     logic [Steps-1:0]       reached;  // Icarus 11 miscounts an expression's ones, not a net's
     logic [OutBits-1:0]     count;
 
-    assign stored = thresholds_q[lane*LaneBits +: LaneBits];
+    assign stored = thresholds[lane*LaneBits +: LaneBits];
     assign acc    = (AccSigned != 0) ? CompareBits'($signed(compared_q[lane*AccBits +: AccBits]))
                                      : CompareBits'(compared_q[lane*AccBits +: AccBits]);
 
@@ -155,10 +155,9 @@ module threshold #(
   always_ff @(posedge clk_i) begin
     if (take) acc_q <= data_i;
     if (advance) begin
-      compared_q   <= acc_q;
-      thresholds_q <= thresholds;
-      reached_q    <= reached_d;
-      ascending_q  <= ascending_d;
+      compared_q  <= acc_q;
+      reached_q   <= reached_d;
+      ascending_q <= ascending_d;
     end
     if (advance && reached_valid_q) data_q <= data_d;
   end

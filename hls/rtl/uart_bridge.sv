@@ -1,7 +1,7 @@
 // Serial commands to an accelerator: run an image, write or read a stored word, identify the build.
 //
 // Reference    docs/uart-protocol.md, sim/host.py
-// Latency      1 cycle from the last byte of a valid request to its effect
+// Latency      2 cycles from the last byte of a valid request to its effect
 // Throughput   one request at a time; the reply must end before the next request begins
 // Stall        receives without back-pressure; bytes sent during a reply are lost
 //
@@ -77,8 +77,9 @@ module uart_bridge #(
 
   localparam logic [2:0] Command = 3'd0;  // waits for the first byte of a request
   localparam logic [2:0] Request = 3'd1;  // takes the rest of it, checksum included
+  localparam logic [2:0] Judge   = 3'd7;  // whether the checksum came out as 0
   localparam logic [2:0] Execute = 3'd2;  // starts what was asked; the one cycle of a memory access
-  localparam logic [2:0] Fetch   = 3'd3;  // takes the word that was read
+  localparam logic [2:0] Fetch   = 3'd3;  // takes the word that was read, two cycles later
   localparam logic [2:0] Compute = 3'd4;  // streams the image, waits for its result
   localparam logic [2:0] Reply   = 3'd5;  // sends the staging register, then the checksum
   localparam logic [2:0] Reject  = 3'd6;  // waits for silence
@@ -91,7 +92,7 @@ module uart_bridge #(
   logic [SilenceBits-1:0] silence_q;    // cycles the line has been 1, saturating
   logic [31:0]            cycles_q;     // since the first beat of the image was offered
   logic [5:0]             class_q;
-  logic                   image_q, refused_q;
+  logic                   image_q, refused_q, fetched_q;
 
   logic                   body, checked, silent, absent, access;
   logic [7:0]             crc_byte;
@@ -147,6 +148,7 @@ module uart_bridge #(
   always_ff @(posedge clk_i) begin
     silence_q <= !rx_line_i ? '0 : silent ? silence_q : silence_q + 1'b1;
     cycles_q  <= (state_q == Compute) ? cycles_q + 1'b1 : '0;
+    fetched_q <= state_q == Fetch;
     crc_q     <= 16'hffff;
 
     unique case (state_q)
@@ -172,13 +174,17 @@ module uart_bridge #(
           crc_q  <= crc_d;
           left_q <= left_q - 1'b1;
           if (body) stage_q <= {rx_data_i, stage_q[StageBits-1:8]};
-          if (checked && crc_d == '0) state_q <= Execute;
-          if (checked && crc_d != '0) begin
-            stage_q[7:0] <= Checksum;
-            state_q      <= Reject;
-          end
+          if (checked) state_q <= Judge;
         end else if (silent) begin
           stage_q[7:0] <= Timeout;
+          state_q      <= Reject;
+        end
+      end
+
+      Judge: begin
+        state_q <= Execute;
+        if (crc_q != '0) begin
+          stage_q[7:0] <= Checksum;
           state_q      <= Reject;
         end
       end
@@ -198,7 +204,7 @@ module uart_bridge #(
         end
       end
 
-      Fetch: begin
+      Fetch: if (fetched_q) begin
         stage_q[8*CfgBytes+7:0] <= {CfgWide'(cfg_data_i), Done};
         left_q                  <= LeftBits'(CfgBytes + 1 + 2);
         state_q                 <= Reply;

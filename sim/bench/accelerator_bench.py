@@ -71,6 +71,7 @@ async def _configure(dut: Any, *, memory: int, address: int, data: str | None) -
         getattr(dut, name).value = value
     await Timer(PERIOD, "ns")
     dut.cfg_valid.value = 0
+    await Timer(PERIOD, "ns")  # the word comes two cycles after its address
     word = f"{int(dut.cfg_read.value):x}"
     await Timer(PERIOD, "ns")
     return word

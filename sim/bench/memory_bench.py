@@ -18,6 +18,7 @@ async def read(pins: Pins, address: int) -> int:
     pins.enable_i.value, pins.address_i.value = 1, address
     await RisingEdge(pins.clk_i)
     pins.enable_i.value = 0
+    await RisingEdge(pins.clk_i)
     await ReadOnly()
     word = int(pins.data_o.value)
     await RisingEdge(pins.clk_i)
@@ -33,7 +34,7 @@ async def for_each_memory(dut: Any, check: Any, *, first: bool = False) -> None:
             return
         pins = Pins(dut, case.name)
         pins.enable_i.value = pins.cfg_valid_i.value = pins.rst_ni.value = 0
-        pins.cfg_chain_i.value = 0
+        pins.cfg_chain_i.value, pins.advance_i.value = 0, 1
         await RisingEdge(pins.clk_i)
         pins.rst_ni.value = 1
         await check(pins, store_of(case))
@@ -42,10 +43,11 @@ async def for_each_memory(dut: Any, check: Any, *, first: bool = False) -> None:
 
 
 async def expect_words(pins: Pins, words: tuple[int, ...]) -> None:
-    """Fail unless the datapath reads ``words``, one a cycle."""
+    """Fail unless the datapath reads ``words``, each two cycles after its address."""
     pins.enable_i.value = 1
     for address, word in enumerate(words):
         pins.address_i.value = address
+        await RisingEdge(pins.clk_i)
         await RisingEdge(pins.clk_i)
         await ReadOnly()
         found = int(pins.data_o.value)
@@ -56,7 +58,7 @@ async def expect_words(pins: Pins, words: tuple[int, ...]) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def the_datapath_reads_the_image(dut: Any) -> None:
-    """Each word comes one cycle after its address, also after a reset."""
+    """Each word comes two cycles after its address, also after a reset."""
 
     async def check(pins: Pins, store: Store) -> None:
         await expect_words(pins, store.image)
@@ -86,6 +88,30 @@ async def the_output_holds_without_enable(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def words_follow_each_other_and_wait_for_advance(dut: Any) -> None:
+    """With enable and advance a word comes each cycle; without advance it stays, and the next with
+    it."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        pins.enable_i.value = 1
+        for address in range(len(store.image) + 1):
+            pins.address_i.value = min(address, len(store.image) - 1)
+            await RisingEdge(pins.clk_i)
+            if not address:
+                continue
+            pins.advance_i.value = pins.enable_i.value = 0
+            for _ in range(2):
+                await ReadOnly()
+                found, word = int(pins.data_o.value), store.image[address - 1]
+                assert found == word, f"word {address - 1} is {found:x}, not {word:x}"
+                await RisingEdge(pins.clk_i)
+            pins.advance_i.value = pins.enable_i.value = 1
+        pins.enable_i.value = 0
+
+    await for_each_memory(dut, check)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def configuration_writes_and_reads_each_word(dut: Any) -> None:
     """A write changes its word alone, even against a read of the datapath in the same cycle."""
 
@@ -108,7 +134,7 @@ async def configuration_writes_and_reads_each_word(dut: Any) -> None:
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_read_shows_on_the_chain_for_one_cycle(dut: Any) -> None:
-    """Its word replaces the chain's low bits in the cycle after the access, and only then."""
+    """Its word replaces the chain's low bits two cycles after the access, and only then."""
 
     async def check(pins: Pins, store: Store) -> None:
         noise = (1 << store.cfg_bits) - 1
@@ -119,6 +145,13 @@ async def a_read_shows_on_the_chain_for_one_cycle(dut: Any) -> None:
             await ReadOnly()
             assert int(pins.cfg_chain_o.value) == noise, "the word stays on the chain"
             await RisingEdge(pins.clk_i)
+        pins.cfg_valid_i.value, pins.cfg_memory_i.value = 1, store.index
+        await RisingEdge(pins.clk_i)
+        pins.cfg_valid_i.value = 0
+        await ReadOnly()
+        assert int(pins.cfg_chain_o.value) == noise, "the word comes a cycle early"
+        await RisingEdge(pins.clk_i)
+        await RisingEdge(pins.clk_i)
 
     await for_each_memory(dut, check)
 

@@ -15,12 +15,13 @@ from sim.vectors import Case, Store
 async def access(
     pins: Pins, memory: int, address: int, *, write: int | None = None, chain: int = 0
 ) -> int:
-    """One access; returns what the chain carries in the cycle after it."""
+    """One access; returns what the chain carries two cycles later."""
     pins.cfg_valid_i.value, pins.cfg_write_i.value = 1, int(write is not None)
     pins.cfg_memory_i.value, pins.cfg_address_i.value = memory, address
     pins.cfg_data_i.value, pins.cfg_chain_i.value = write or 0, chain
     await RisingEdge(pins.clk_i)
     pins.cfg_valid_i.value = 0
+    await RisingEdge(pins.clk_i)
     await ReadOnly()
     word = int(pins.cfg_chain_o.value)
     await RisingEdge(pins.clk_i)

@@ -43,7 +43,7 @@ module uart_echo #(
   logic                                   cfg_valid, cfg_write;
   logic [7:0]                             cfg_memory;
   logic [15:0]                            cfg_address;
-  logic [CfgBits-1:0]                     cfg_wdata, cfg_rdata_q;
+  logic [CfgBits-1:0]                     cfg_wdata, cfg_word_q, cfg_rdata_q;
 
   uart_rx #(.Divider(Divider)) u_rx (
     .clk_i, .rst_ni, .rx_i,
@@ -111,12 +111,13 @@ module uart_echo #(
     if (valid && busy_q && beat_q == 16'(Beats)) breach_o <= 1'b1;
     if (cfg_valid) begin
       accesses_o  <= accesses_o + 1'b1;
-      cfg_rdata_q <= words[place];
+      cfg_word_q  <= words[place];
       if (cfg_write) words[place] <= cfg_wdata;
       if (busy_q || valid) breach_o <= 1'b1;
     end else begin
-      cfg_rdata_q <= '1;  // the word is there for one cycle only
+      cfg_word_q <= '1;  // the word is there for one cycle only
     end
+    cfg_rdata_q <= cfg_word_q;
     if (!rst_ni) begin
       busy_q     <= 1'b0;
       stall_q    <= 8'h5a;

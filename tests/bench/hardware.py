@@ -1,0 +1,136 @@
+"""Area, clock, cycles and simulation speed of the hardware, beside the targets they should meet.
+
+make bench-hw      prints a table. Needs Yosys, nextpnr, Verilator; some ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from flow.build import build
+from flow.build.board import load_board
+from flow.schedule import make_plan
+from flow.synth import synthesise
+from flow.synth.ecp5 import SMALLEST
+from flow.synth.tools import nextpnr, yosys
+from sim.accelerator import simulate_rtl
+from sim.runner import RTL
+from tests.bench.finn_networks import Published, cnv, lfc, tfc
+
+CACHE = Path("build/cache")
+PARTS = ("matvec", "dot", "popcount", "threshold", "memory", "replay")
+PE, SIMD = 16, 49
+MVU = f"""
+module mvu (
+  input logic clk_i, rst_ni, valid_i, ready_i, cfg_valid_i, cfg_write_i,
+  input logic [{SIMD - 1}:0] data_i, input logic [7:0] cfg_memory_i,
+  input logic [15:0] cfg_address_i, input logic [{PE * SIMD - 1}:0] cfg_data_i,
+  output logic ready_o, valid_o, output logic [{PE - 1}:0] data_o,
+  output logic [{PE * SIMD - 1}:0] cfg_chain_o
+);
+  logic valid, ready;
+  logic [{PE * 10 - 1}:0] data;
+  logic [{PE * SIMD - 1}:0] chain;
+  matvec #(.Rows(64), .Columns(784), .Pe({PE}), .Simd({SIMD}), .InBits(1), .InKind(2),
+           .WeightBits(1), .WeightKind(2), .AccBits(10), .Popcount(1), .CfgIndex(0),
+           .CfgBits({PE * SIMD}), .CfgFirst(1)) u_matvec (
+    .valid_o(valid), .ready_i(ready), .data_o(data), .cfg_chain_i('0), .cfg_chain_o(chain), .*);
+  threshold #(.Channels(64), .Lanes({PE}), .AccBits(10), .AccSigned(0), .ThresholdBits(10),
+              .ThresholdSigned(0), .Steps(1), .OutBits(1), .CfgIndex(1),
+              .CfgBits({PE * SIMD})) u_threshold (
+    .valid_i(valid), .ready_o(ready), .data_i(data), .cfg_chain_i(chain), .*);
+endmodule
+"""
+SYNTHESIS = """
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+libyosys.run_pass("read_slang --top mvu " + " ".join(sys.argv[2:]), design)
+libyosys.run_pass("synth_ecp5 -nowidelut -top mvu -run begin:map_luts", design)
+libyosys.run_pass(f"abc9 -lut 4 -script {sys.argv[1]}", design)
+libyosys.run_pass("clean", design)
+libyosys.run_pass("synth_ecp5 -nowidelut -top mvu -run map_cells:json", design)
+libyosys.run_pass("tee -q -o stat.json stat -json", design)
+"""
+Row = tuple[str, str, str]
+
+
+def tables(cells: dict[str, int]) -> int:
+    """Look-up tables that cells take: two in a carry cell; four, and two for writing, in a RAM."""
+    each = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6}
+    return sum(count * each.get(cell, 0) for cell, count in cells.items())
+
+
+def mvu() -> Iterator[Row]:
+    """(a) a binary MVU with accumulators, thresholds and memory interface."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (work / "mvu.sv").write_text(MVU)
+        sources = [os.path.relpath(RTL / f"{part}.sv", work) for part in PARTS]
+        command = [sys.executable, "-c", SYNTHESIS, SMALLEST, *sources, "mvu.sv"]
+        subprocess.run(command, cwd=work, check=True, capture_output=True)
+        cells = json.loads((work / "stat.json").read_text())["design"]["num_cells_by_type"]
+    each = tables(cells) / (PE * SIMD)
+    yield f"MVU ({PE},{SIMD}) ECP5, LUT per XNOR", f"{each:.2f}", "3.5 at most"
+    yield "  cells", ", ".join(f"{cells[c]} {c}" for c in sorted(cells)), ""
+
+
+def routed() -> Iterator[Row]:
+    """(b) TFC-w1a1 with its UART top, placed and routed for the ULX3S-85F."""
+    net = tfc()
+    with tempfile.TemporaryDirectory() as name:
+        accelerator = Path(name) / "accelerator"
+        build(net.graph, make_plan(net.graph, folding=net.folding), accelerator)
+        record = synthesise(accelerator, load_board("ulx3s"), Path(name) / "board")
+    fmax = min(clock["achieved"] for clock in record["fmax_mhz"].values())
+    used = {cell: count["used"] for cell, count in record["utilisation"].items()}
+    yield "TFC-w1a1 routed, ULX3S-85F, Fmax in MHz", f"{fmax:.1f}", "100 at least"
+    wanted = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD")
+    yield "  cells", ", ".join(f"{used[cell]} {cell}" for cell in wanted), ""
+
+
+def simulated(net: Published, images: int) -> Iterator[Row]:
+    """(c), (d), (e): cycles per frame in RTL, speed of the simulation, time to plan and write."""
+    graph, kind = net.graph, net.graph.input_edge.type
+    rng = np.random.default_rng(0)
+    x = rng.integers(kind.lo, kind.hi + 1, (images, *graph.input_edge.shape))
+    x = np.where(x < 0, -1, 1) if kind.bipolar else x
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name) / "accelerator"
+        started = time.perf_counter()
+        plan = make_plan(graph, folding=net.folding)
+        planned = time.perf_counter()
+        build(graph, plan, directory)
+        written = time.perf_counter()
+        simulate_rtl(directory, x[:2], cache=CACHE)  # compiles
+        compiled = time.perf_counter()
+        found = simulate_rtl(directory, x, cache=CACHE)
+        taken = time.perf_counter() - compiled
+    pace = int(found.intervals[-1])
+    yield f"{graph.name} cycles per frame, RTL", f"{pace:,}", f"{net.cycles:,}"
+    yield "  plan with buffers, s", f"{planned - started:.1f}", "seconds"
+    yield "  RTL, HLS and images written, s", f"{written - planned:.1f}", "60 at most"
+    yield "  simulation, cycles/s", f"{int(found.taken[-1]) / taken:,.0f}", "1,000,000 for TFC"
+
+
+def rows() -> Iterator[Row]:
+    """Every row, as it is measured."""
+    yield from mvu()
+    yield from routed()
+    for net, images in ((tfc(), 20_000), (lfc(), 40), (cnv(1), 5), (cnv(2), 4)):
+        yield from simulated(net, images)
+
+
+if __name__ == "__main__":
+    print(f"{yosys().name} {yosys().version}, {nextpnr().name} {nextpnr().version}")
+    for what, measured, wanted in rows():
+        print(f"| {what} | {measured} | {wanted} |", flush=True)

@@ -92,7 +92,7 @@ module uart_bridge #(
   logic [SilenceBits-1:0] silence_q;    // cycles the line has been 1, saturating
   logic [31:0]            cycles_q;     // since the first beat of the image was offered
   logic [5:0]             class_q;
-  logic                   image_q, refused_q, fetched_q;
+  logic                   image_q, refused_q, fetched_q, access_q;
 
   logic                   body, checked, silent, absent, access;
   logic [7:0]             crc_byte;
@@ -135,7 +135,7 @@ module uart_bridge #(
   assign ready_o    = state_q == Compute;
 
   // the last bytes of a request lie on top: word, memory, address
-  assign cfg_valid_o   = state_q == Execute && access && !absent;
+  assign cfg_valid_o   = access_q;  // in state Execute
   assign cfg_write_o   = command_q == Write;
   assign cfg_data_o    = stage_q[StageBits-8*WordBytes +: CfgBits];
   assign cfg_memory_o  = stage_q[StageBits-24 +: 8];
@@ -149,6 +149,7 @@ module uart_bridge #(
     silence_q <= !rx_line_i ? '0 : silent ? silence_q : silence_q + 1'b1;
     cycles_q  <= (state_q == Compute) ? cycles_q + 1'b1 : '0;
     fetched_q <= state_q == Fetch;
+    access_q  <= state_q == Judge && crc_q == '0 && access && !absent;
     crc_q     <= 16'hffff;
 
     unique case (state_q)
@@ -250,6 +251,7 @@ module uart_bridge #(
       silence_q <= '0;
       class_q   <= '0;
       image_q   <= 1'b0;
+      access_q  <= 1'b0;
       refused_q <= 1'b0;
     end
   end

@@ -18,6 +18,7 @@ import numpy as np
 
 from flow.build import build
 from flow.build.board import load_board
+from flow.errors import InputError
 from flow.schedule import make_plan
 from flow.synth import synthesise
 from flow.synth.ecp5 import SMALLEST
@@ -109,7 +110,11 @@ def simulated(net: Published, images: int) -> Iterator[Row]:
         started = time.perf_counter()
         plan = make_plan(graph, folding=net.folding)
         planned = time.perf_counter()
-        build(graph, plan, directory)
+        try:
+            build(graph, plan, directory)
+        except InputError as error:
+            yield f"{graph.name} cycles per frame, RTL", str(error), f"{net.cycles:,}"
+            return
         written = time.perf_counter()
         simulate_rtl(directory, x[:2], cache=CACHE)  # compiles
         compiled = time.perf_counter()

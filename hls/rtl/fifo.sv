@@ -32,12 +32,12 @@ module fifo #(
   logic [Bits-1:0]        words [Depth];
   logic [AddressBits-1:0] write_q, read_q;
   logic [CountBits-1:0]   count_d, count_q, high_water_q;
-  logic                   push, pop;
+  logic                   push, pop, ready_q;
 
   assign push         = valid_i && ready_o;
   assign pop          = valid_o && ready_i;
   assign count_d      = count_q + CountBits'(push) - CountBits'(pop);
-  assign ready_o      = count_q != CountBits'(Depth);
+  assign ready_o      = ready_q;  // in a register: units in front of it pass it on unregistered
   assign valid_o      = count_q != '0;
   assign data_o       = words[read_q];
   assign high_water_o = high_water_q;
@@ -47,12 +47,15 @@ module fifo #(
       write_q      <= '0;
       read_q       <= '0;
       count_q      <= '0;
+      ready_q      <= 1'b1;
       high_water_q <= '0;
     end else begin
       if (push) write_q <= (write_q == AddressBits'(Depth - 1)) ? '0 : write_q + 1'b1;
       if (pop)  read_q  <= (read_q == AddressBits'(Depth - 1)) ? '0 : read_q + 1'b1;
       if (count_d > high_water_q) high_water_q <= count_d;
       count_q <= count_d;
+      ready_q <= pop || !(count_q == CountBits'(Depth)
+                          || (push && count_q == CountBits'(Depth - 1)));
     end
   end
 

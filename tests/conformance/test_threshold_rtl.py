@@ -22,6 +22,7 @@ CASES = [
     (6, 3, "s6", "s7", 6, -3, "s3", True),  # not 2^n - 1 steps, signed levels
     (3, 1, "s8", "u4", 2, 1, "u2", False),  # unsigned thresholds, a signed accumulator
     (3, 3, "u8", "s5", 2, 0, "u2", False),  # and the other way round
+    (3, 1, "s4", "u4", 2, 0, "u2", False),  # of the same width
     (1, 1, "s5", "s6", 1, 0, "u1", False),
 ]
 

@@ -1,7 +1,8 @@
-"""The FINN dialect: MatMul and MultiThreshold on integers held in floats."""
+"""The FINN dialect: MatMul, MultiThreshold and image ops on integers held in floats."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,20 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from flow.atomic import write_atomic
+from flow.engine.kernels import dense
 from flow.errors import InputError
+from flow.export.finn_images import DOMAIN, EXACT, write_image_node
 from flow.ir import Graph, IntType, Node
 from flow.ops import Add, ArgMax, Compare, MatVec, Threshold
 from flow.passes.accumulators import never_wraps
 
-DOMAIN = "finn.custom_op.general"  # where finn-base looks for MultiThreshold
-EXACT = 1 << 24  # integers up to here are exact in a float32
 Floats = NDArray[np.float32]
 
 
 def export_finn(graph: Graph, path: Path) -> None:
-    """Write a chain of MatVec and Threshold as MatMul and MultiThreshold, up to the logits; an Add
-    that scales them is a Mul and an Add.
+    """Write MatVec and Threshold as MatMul and MultiThreshold, up to the logits; an Add that scales
+    them is a Mul and an Add, and image ops are those of ``finn_images``, channels last. Groups are
+    blocks of a whole matrix.
 
     Every threshold's tensor keeps the name of its edge and holds its integers. A product keeps the
     name too: in popcount form it is the product of -1 and +1 that is counted
@@ -38,10 +40,11 @@ def export_finn(graph: Graph, path: Path) -> None:
             f"graph {graph.name!r}: does not end in ArgMax; only classifiers are exported"
         )
     nodes, constants = [], []
+    between: dict[str, tuple[int, ...]] = {}
     for node in graph.nodes:
         op = node.op
-        reader = _only_reader(graph, node)
         if isinstance(op, MatVec):
+            reader = _only_reader(graph, node)
             weights = _weights(node, op, edges[node.inputs[0]].type, reader)
             constants.append(numpy_helper.from_array(weights.T, f"{node.name}_weights"))
             inputs = [node.inputs[0], f"{node.name}_weights"]
@@ -49,22 +52,26 @@ def export_finn(graph: Graph, path: Path) -> None:
         elif isinstance(op, Threshold):
             table = _exact_floats(node, _thresholds(graph, node, op))
             constants.append(numpy_helper.from_array(table, f"{node.name}_thresholds"))
-            nodes.append(_multi_threshold(node, op))
+            nodes.append(_multi_threshold(node, op, len(edges[node.output].shape)))
         elif isinstance(op, Add) and len(node.inputs) == 1:
             scale, offset = _scaling(graph, node, op)
             constants.append(numpy_helper.from_array(scale, f"{node.name}_multipliers"))
             constants.append(numpy_helper.from_array(offset, f"{node.name}_offset"))
             nodes.extend(_multiply_and_add(node))
         elif not isinstance(op, ArgMax):
-            raise InputError(
-                f"node {node.name!r}: {type(op).__name__} has no form in the FINN dialect; "
-                "only dense networks are exported"
-            )
-    write_atomic(path, _model(graph, nodes, constants).SerializeToString(deterministic=True))
+            written = write_image_node(graph, node)
+            nodes += written.nodes
+            constants += written.constants
+            between |= written.shapes
+    model = _model(graph, nodes, constants, between)
+    write_atomic(path, model.SerializeToString(deterministic=True))
 
 
 def _model(
-    graph: Graph, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
+    graph: Graph,
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    between: Mapping[str, tuple[int, ...]],
 ) -> onnx.ModelProto:
     shapes = {
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *edge.shape])
@@ -73,21 +80,30 @@ def _model(
     }
     source, result = shapes.pop(graph.input), shapes.pop(graph.logits)
     for node in graph.nodes:
-        if isinstance(node.op, Add):
-            made, shape = _product(node), [1, *graph.edge(node.output).shape]
-            shapes[made] = helper.make_tensor_value_info(made, TensorProto.FLOAT, shape)
+        if isinstance(node.op, Add) and len(node.inputs) == 1:
+            between = {**between, _product(node): graph.edge(node.output).shape}
+    for name, shape in between.items():
+        shapes[name] = helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *shape])
     inner = [  # finn-base wants the shape of constants too
         *shapes.values(),
         *(helper.make_tensor_value_info(c.name, c.data_type, list(c.dims)) for c in constants),
     ]
+    made = helper.make_graph(nodes, graph.name, [source], [result], constants, value_info=inner)
+    for name in {node.input[0] for node in nodes if node.op_type == "Im2Col"}:
+        kind = graph.type_of(name)  # Im2Col asks for it
+        text = "BIPOLAR" if kind.bipolar else f"{'INT' if kind.signed else 'UINT'}{kind.bits}"
+        entry = onnx.StringStringEntryProto(key="finn_datatype", value=text)
+        made.quantization_annotation.append(
+            onnx.TensorAnnotation(tensor_name=name, quant_parameter_tensor_names=[entry])
+        )
     return helper.make_model(
-        helper.make_graph(nodes, graph.name, [source], [result], constants, value_info=inner),
+        made,
         opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid(DOMAIN, 1)],
         ir_version=8,
     )
 
 
-def _multi_threshold(node: Node, op: Threshold) -> onnx.NodeProto:
+def _multi_threshold(node: Node, op: Threshold, axes: int) -> onnx.NodeProto:
     scale, bias = (2.0, 2.0 * op.base - 1) if op.output.bipolar else (1.0, float(op.base))
     return helper.make_node(
         "MultiThreshold",
@@ -98,6 +114,7 @@ def _multi_threshold(node: Node, op: Threshold) -> onnx.NodeProto:
         out_dtype="BIPOLAR" if op.output.bipolar else _datatype(op),
         out_scale=scale,
         out_bias=bias,
+        **({"data_layout": "NHWC"} if axes == 3 else {}),
     )
 
 
@@ -149,8 +166,6 @@ def _only_reader(graph: Graph, node: Node) -> Node | None:
 
 def _weights(node: Node, op: MatVec, x: IntType, reader: Node | None) -> Floats:
     """The rows as exported; refuses sums that a float32 or a plain product does not have."""
-    if op.groups > 1:
-        raise InputError(f"node {node.name!r}: groups have no form in the FINN dialect")
     if not never_wraps(op, x):
         raise InputError(
             f"node {node.name!r}: {op.accumulator} wraps, a MatMul does not; widen the accumulator"
@@ -159,8 +174,8 @@ def _weights(node: Node, op: MatVec, x: IntType, reader: Node | None) -> Floats:
     if magnitude >= EXACT:
         raise InputError(f"node {node.name!r}: sums to {magnitude} are not exact in float32")
     if reader is not None and isinstance(reader.op, Threshold):
-        return _exact_floats(node, op.read * reader.op.sign[:, None])
-    return _exact_floats(node, op.read)
+        return _exact_floats(node, dense(op) * reader.op.sign[:, None])
+    return _exact_floats(node, dense(op))
 
 
 def _thresholds(graph: Graph, node: Node, op: Threshold) -> NDArray[np.int64]:

@@ -152,7 +152,7 @@ def test_the_command_writes_the_finn_dialect_and_refuses_other_formats(tmp_path,
 
 def test_compare_says_which_node_kept_finn_base_out_and_lets_qonnx_decide(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    onnx.save(image_network(np.random.default_rng(3)), "net.onnx")
+    onnx.save(image_network(np.random.default_rng(3), spread=2), "net.onnx")
     save_graph(lower(tmp_path / "net.onnx").graph, tmp_path / "g.json")
     kind, shape = load_graph(tmp_path / "g.json").input_edge.type, (5, 2, 5, 5)
     images = np.random.default_rng(1).integers(kind.lo, kind.hi + 1, shape)

@@ -23,7 +23,7 @@ def qcdq(w, x, scale, zero, dtype=np.int8, *, clip=None, axis=None):
     return w.node("DequantizeLinear", x, scale, zero, **more)
 
 
-def image_network(rng, *, axis_scales=True, zero=0, clip=None):
+def image_network(rng, *, axis_scales=True, zero=0, clip=None, spread=1):
     """Convolution, depthwise convolution, pool, dense layer; scales that no sum falls between."""
     w = Writer((1, 2, 5, 5))
     x = qcdq(w, "x", 0.25, 128 + zero, np.uint8, clip=(120, 140))
@@ -39,8 +39,9 @@ def image_network(rng, *, axis_scales=True, zero=0, clip=None):
     bias = w.node("DequantizeLinear", bias, w.constant(0.01), w.constant(0, np.int32))
     x = w.node("Conv", x, stored, bias, group=4)
     x = qcdq(w, x, 0.3, 0, clip=(-4, 3))
-    x = w.node("Flatten", w.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]))
-    last = w.constant(rng.normal(size=(16, 3)))
+    how = {"kernel_shape": [2, 2], "strides": [2, 2], "dilations": [spread, spread]}
+    x = w.node("Flatten", w.node("MaxPool", x, **how))
+    last = w.constant(rng.normal(size=(16 if spread == 1 else 4, 3)))
     return w.model(w.node("MatMul", x, qcdq(w, last, 0.05, 0)), outputs=3)
 
 

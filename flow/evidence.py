@@ -19,8 +19,10 @@ from flow.certify import (
     Property,
     SingleFlips,
     certify_complete,
+    certify_k_flips,
     certify_linear,
     input_box,
+    k_flips,
     save_certificates,
     single_flips,
 )
@@ -122,6 +124,46 @@ def certify_bits(
         "enumeration": flips.enumeration(),
         **found.summary(),
         "certificates": "bits-single.json",
+    }
+
+
+def certify_any_flips(
+    graph_path: Path,
+    data: Images,
+    *,
+    flips: int,
+    directory: Path,
+    progress: Progress | None = None,
+) -> Record:
+    """Any ``flips`` stored bits flipped together: budgets prove, a greedy attack refutes."""
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    started = perf_counter()
+    found = k_flips(graph, x, y=data.y, flips=flips, progress=progress)
+    seconds = perf_counter() - started
+    name = f"bits-{flips}.json"
+    certificates = certify_k_flips(graph, found, x, y=data.y)
+    save_certificates(certificates, directory / name)
+    attacked = [len(witness) for witness in found.witness]
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "bits",
+        "method": "budgets of flips through integer intervals, then greedy exact flips",
+        "data": data.name,
+        "images": len(x),
+        "flips": flips,
+        "seconds": round(seconds, 2),
+        "by_flips": [
+            {
+                "flips": k,
+                "certified": int((found.correct & (found.certified >= k)).sum()),
+                "attacked": sum(0 < n <= k for n in attacked),
+            }
+            for k in range(1, flips + 1)
+        ],
+        **certificates.summary(),
+        "certificates": name,
     }
 
 

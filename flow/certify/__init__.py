@@ -15,6 +15,7 @@ from flow.certify.check import Checked, check
 from flow.certify.complete import Budget, certify_complete, certify_linear
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
+from flow.certify.k_flips import KFlips, certify_k_flips, k_flips
 from flow.certify.pixel import certify_pixel
 from flow.certify.stored_bits import StoredBits
 from flow.certify.suffix import Effect
@@ -29,6 +30,7 @@ __all__ = [
     "Effect",
     "Effort",
     "Evidence",
+    "KFlips",
     "Property",
     "SingleFlips",
     "StoredBits",
@@ -36,10 +38,12 @@ __all__ = [
     "certify_bits",
     "certify_complete",
     "certify_input",
+    "certify_k_flips",
     "certify_linear",
     "certify_pixel",
     "check",
     "input_box",
+    "k_flips",
     "load_certificates",
     "propagate",
     "propagate_box",

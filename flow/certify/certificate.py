@@ -50,8 +50,9 @@ class Certificate:
 
     ``correct`` says whether the clean image has the label at all: where it has not, the verdict is
     REFUTED by the image itself and nothing is certified. ``radius`` is in input units for INPUT
-    and the number of flips for BITS. The witness is an input (flat) or a fault. ``proof`` holds a
-    tree against every rival where intervals of the whole box do not suffice.
+    and the number of flips for BITS. The witness is an input (flat), a fault or
+    ``faults`` that strike together. ``proof`` holds a tree against every rival where intervals of
+    the whole box do not suffice.
     """
 
     graph_digest: str
@@ -66,6 +67,7 @@ class Certificate:
     witness: tuple[int, ...] | None = None
     fault: Fault | None = None
     proof: tuple[RivalProof, ...] | None = None
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def content_digest(record: Mapping[str, Any]) -> str:
 
 def _entry(certificate: Certificate) -> dict[str, Any]:
     """What one image adds to what the whole file says."""
-    return {
+    entry: dict[str, Any] = {
         "input": certificate.input_digest,
         "label": certificate.label,
         "correct": certificate.correct,
@@ -171,6 +173,9 @@ def _entry(certificate: Certificate) -> dict[str, Any]:
         "fault": None if certificate.fault is None else asdict(certificate.fault),
         **_proof_entry(certificate),
     }
+    if certificate.faults:
+        entry["faults"] = [asdict(fault) for fault in certificate.faults]
+    return entry
 
 
 def _proof_entry(certificate: Certificate) -> dict[str, Any]:
@@ -200,14 +205,17 @@ def _certificate(record: Mapping[str, Any], entry: Mapping[str, Any]) -> Certifi
         verdict=Verdict(entry["verdict"]),
         evidence=Evidence(entry["evidence"]),
         witness=None if witness is None else tuple(int(v) for v in witness),
-        fault=None
-        if fault is None
-        else Fault(
-            fault["node"],
-            fault["parameter"],
-            tuple(int(i) for i in fault["index"]),
-            int(fault["bit"]),
-            Kind(fault["kind"]),
-        ),
+        fault=None if fault is None else _fault(fault),
+        faults=tuple(map(_fault, entry.get("faults", ()))),
         proof=_proof(entry),
+    )
+
+
+def _fault(record: Mapping[str, Any]) -> Fault:
+    return Fault(
+        record["node"],
+        record["parameter"],
+        tuple(int(i) for i in record["index"]),
+        int(record["bit"]),
+        Kind(record["kind"]),
     )

@@ -1,8 +1,8 @@
 """The independent checker: slow, in plain Python integers, sharing no code with the bounds.
 
 It reads the claims of a certificate file and repeats the argument for each, from the graph's
-stored integers alone: boxes are recomputed for PROVED inputs, witnesses are run, and flips are
-enumerated again by running the reference once per flip.
+stored integers alone: boxes are recomputed for PROVED inputs and budgets of flips, witnesses are
+run, and single flips are enumerated again by running the reference once per flip.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from flow.certify.certificate import (
     load_certificates,
 )
 from flow.certify.plain_bounds import label_holds
+from flow.certify.plain_budget import label_withstands
 from flow.certify.plain_proof import proof_holds
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
-from flow.ir import Array, Fault, Graph
+from flow.ir import Array, Fault, Graph, Kind
 
 Progress = Callable[[int, int], None]
+BUDGET = "budget"  # the method of certificates of any number of flips
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,13 @@ def check(
             if progress is not None:
                 progress(done, len(proved))
         return Checked(0, witnesses, len(proved), 0)
+    if found.method == BUDGET:
+        for done, k in enumerate(proved, start=1):
+            if not label_withstands(graph, x[k].tolist(), int(y[k]), found.radius):
+                raise ClaimError(f"{path}: image {k}: PROVED, but budgets leave other classes open")
+            if progress is not None:
+                progress(done, len(proved))
+        return Checked(len(proved), witnesses, 0, 0)
     chosen = list(range(len(x))) if images is None else sorted(set(images))
     if chosen and not (chosen[0] >= 0 and chosen[-1] < len(x)):
         raise InputError(f"images {chosen}: choose from 0 to {len(x) - 1}")
@@ -112,7 +121,8 @@ def _same_subject(found: CertificateSet, path: Path, graph: Graph, x: Array, y: 
             f"{path}: {len(found.certificates)} certificates for {len(x)} images; give the images "
             "it was made for"
         )
-    if found.radius < 0 or (found.claim is Property.BITS and found.radius != 1):
+    single = found.claim is Property.BITS and found.method != BUDGET
+    if found.radius < 0 or (single and found.radius != 1):
         raise InputError(f"{path}: radius {found.radius} is not one this checker knows")
     for k, certificate in enumerate(found.certificates):
         if certificate.input_digest != input_digest(x[k]) or certificate.label != int(y[k]):
@@ -176,8 +186,12 @@ def _every_neighbour_keeps(graph: Graph, image: Array, label: int, radius: int) 
 
 def _fault_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
     """A misclassified image needs no fault to be wrong."""
-    faults = [] if certificate.fault is None else [certificate.fault]
+    faults = list(certificate.faults)
+    if certificate.fault is not None:
+        faults.append(certificate.fault)
     if not certificate.correct and faults:
+        return False
+    if len(faults) > certificate.radius or any(f.kind is not Kind.FLIP for f in faults):
         return False
     try:
         return int(graph.evaluate(image[None], faults)[0]) != certificate.label

@@ -110,7 +110,7 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     """
     boxes = propagate(graph, box)
     proved = _apart(boxes[graph.logits], y)
-    end = _last_product(graph)
+    end = last_product(graph)
     if end is None:
         return proved
     last, op, scale, offset = end
@@ -136,7 +136,7 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     return proved
 
 
-def _last_product(graph: Graph) -> tuple[Node, MatVec, Array, Array] | None:
+def last_product(graph: Graph) -> tuple[Node, MatVec, Array, Array] | None:
     """The MatVec in front of ArgMax, and scale and offset of each class between the two."""
     at, scale, offset = -2, np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
     if len(graph.nodes) > 2 and isinstance(add := graph.nodes[-2].op, Add):

@@ -49,11 +49,14 @@ def certify(
     seconds: Annotated[
         float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
     ] = None,
+    flips: Annotated[
+        int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
+    ] = None,
     output: Output = None,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Certify test images: whole inputs, any one pixel, or every single stored-bit flip."""
+    """Certify test images: whole inputs, any one pixel, or flips of stored bits."""
     from flow import evidence
     from flow.certify import Property as Claim
 
@@ -65,8 +68,15 @@ def certify(
     with progress(f"certify {property} {graph.parent.name}") as step:
         if property is Property.BITS:
             if radius:
-                raise InputError("--radius is of inputs; --property bits flips one bit at a time")
-            record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
+                raise InputError("--radius is of inputs; with --property bits give --flips")
+            if flips is not None:
+                record = evidence.certify_any_flips(
+                    graph, images, flips=flips, directory=certificates, progress=step
+                )
+            else:
+                record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
+        elif flips is not None:
+            raise InputError("--flips is of stored bits; give --property bits")
         else:
             record = evidence.certify_inputs(
                 Claim(property),

@@ -1,0 +1,95 @@
+"""The levels of a threshold bank whose input lies in a range while some of its bits are flipped."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flow.certify.box import Box
+from flow.ir import Array
+from flow.ops import Compare, Threshold
+
+
+def level_range(op: Threshold, box: Box, *, flips: int) -> Box:
+    """The least and largest output when at most ``flips`` bits of each channel are flipped.
+
+    Both ends are attained: each compare form is monotone in its input whatever the thresholds
+    are, and different thresholds share no bit.
+    """
+    least, largest = _counts(op, box, flips)
+    low, high = _signed(op, op.sign, least, largest)
+    if flips and op.signs_stored:
+        turned_low, turned_high = _signed(op, -op.sign, *_counts(op, box, flips - 1))
+        low, high = np.minimum(low, turned_low), np.maximum(high, turned_high)
+    low, high = low + op.base, high + op.base
+    return Box(2 * low - 1, 2 * high - 1) if op.output.bipolar else Box(low, high)
+
+
+def _signed(op: Threshold, sign: Array, least: Array, largest: Array) -> tuple[Array, Array]:
+    steps = op.thresholds.shape[1]
+    return np.where(sign > 0, least, steps - largest), np.where(sign > 0, largest, steps - least)
+
+
+def _counts(op: Threshold, box: Box, flips: int) -> tuple[Array, Array]:
+    """The fewest thresholds reached at the low end and the most at the high end."""
+    low, high = threshold_reach(op, flips)
+    if op.compare is Compare.SEARCH:
+        return _search(low, high, box.lo, flips)[0], _search(low, high, box.hi, flips)[1]
+    steps = op.thresholds.shape[1]
+    lost = [(box.lo[..., None] < bank).sum(axis=-1) for bank in high]
+    won = [(box.hi[..., None] >= bank).sum(axis=-1) for bank in low]
+    return steps - _cheapest(lost, flips), _cheapest(won, flips)
+
+
+def _cheapest(within: list[Array], flips: int) -> Array:
+    """How many thresholds ``flips`` buy; ``within[m]`` of them cost at most m flips each."""
+    total, left = within[0].copy(), np.full_like(within[0], flips)
+    for cost in range(1, flips + 1):
+        bought = np.minimum(within[cost] - within[cost - 1], left // cost)
+        total, left = total + bought, left - bought * cost
+    return total
+
+
+def _search(low: list[Array], high: list[Array], x: Array, flips: int) -> tuple[Array, Array]:
+    """The least and largest result of the binary search, by the price of each result's path."""
+    steps = low[0].shape[1]
+    reach = flips + 1 - np.sum([x[..., None] >= bank for bank in low], axis=0)
+    miss = flips + 1 - np.sum([x[..., None] < bank for bank in high], axis=0)
+    least, largest = np.full(x.shape, steps), np.zeros(x.shape, dtype=np.int64)
+    for result in range(steps + 1):
+        price, count = np.zeros(x.shape, dtype=np.int64), 0
+        for bit in reversed(range(steps.bit_length())):
+            probe = count + (1 << bit) - 1
+            taken = bool(result >> bit & 1)
+            if probe < steps:
+                price = price + (reach if taken else miss)[..., probe]
+            count += taken << bit
+        open_ = price <= flips
+        least = np.where(open_, np.minimum(least, result), least)
+        largest = np.where(open_, np.maximum(largest, result), largest)
+    return least, largest
+
+
+def threshold_reach(op: Threshold, flips: int) -> tuple[list[Array], list[Array]]:
+    """Each threshold's smallest and largest value under 0, 1 .. ``flips`` flips of its bits.
+
+    With the sign bit inverted, codes are ordered as their values are: the smallest value clears
+    the highest bits that are 1, the largest sets the highest that are 0.
+    """
+    kind = op.threshold_type
+    place = op.thresholds - kind.code_lo
+    low, high = [place], [(1 << kind.bits) - 1 - place]
+    for bank in (low, high):
+        for _ in range(flips):
+            bank.append(_clear_highest(bank[-1], kind.bits))
+    top = (1 << kind.bits) - 1
+    return [b + kind.code_lo for b in low], [top - b + kind.code_lo for b in high]
+
+
+def _clear_highest(values: Array, bits: int) -> Array:
+    cleared = values.copy()
+    done = np.zeros(values.shape, dtype=np.bool_)
+    for bit in reversed(range(bits)):
+        ones = ~done & ((values >> bit & 1) == 1)
+        cleared -= ones.astype(np.int64) << bit
+        done |= ones
+    return cleared

@@ -79,6 +79,29 @@ class Line(Network):
         return self.acts[2](adaptive_avg_pool1d(x.value, 1))
 
 
+class KeywordSpotting(Network):
+    """A 1-D keyword-spotting network: 10 features of 49 frames, depthwise separable blocks."""
+
+    shape, width = (10, 49), 16
+
+    def build(self):
+        relu = {"bit_width": 4, "return_quant_tensor": True}
+        parts = [layer(qnn.QuantConv1d, 10, 16, 10, stride=2, padding=4, bias=False)]
+        for _ in range(2):
+            parts.append(layer(qnn.QuantConv1d, 16, 16, 3, padding=1, groups=16, bias=False))
+            parts.append(layer(qnn.QuantConv1d, 16, 16, 1, bias=False))
+        self.parts = torch.nn.Sequential(
+            *(
+                torch.nn.Sequential(part, torch.nn.BatchNorm1d(16), qnn.QuantReLU(**relu))
+                for part in parts
+            )
+        )
+        self.end = act()
+
+    def middle(self, x):
+        return self.end(adaptive_avg_pool1d(self.parts(x).value, 1))
+
+
 class Branched(Network):
     """Four accumulators added and subtracted, two branches joined, averages of padded windows."""
 
@@ -112,7 +135,7 @@ def quiet():
             logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("kind", [Pooled, RoundedPools, Line, Branched])
+@pytest.mark.parametrize("kind", [Pooled, RoundedPools, Line, KeywordSpotting, Branched])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_what_brevitas_exports_agrees_at_every_quantizer(tmp_path, kind, seed):
     torch.manual_seed(seed)

@@ -35,13 +35,15 @@ def simulate_hls(
     sequential: bool = False,
     binaries: Path | None = None,
     progress: Progress | None = None,
+    optimise: bool = True,
 ) -> HlsResponse:
     """Run the images ``x``, integers of shape (images, *input shape), through ``build_dir``/hls.
 
     Every process is a thread and every stream blocks at its planned depth, so a stream too shallow
     for the design stops the run here as it would stop the hardware. With ``sequential`` the
     processes run one after the other over unbounded streams, as in the vendor's C simulation.
-    Compiled programs are kept in ``binaries``, by default ``csim`` beside the build.
+    Compiled programs are kept in ``binaries``, by default ``csim`` beside the build; without
+    ``optimise`` they compile sooner and run slower.
 
     Raises:
         InputError: ``x`` does not fit the input edge, or a tool is missing.
@@ -51,12 +53,11 @@ def simulate_hls(
     graph = load_graph(build_dir / "graph.json")
     codes = _codes(graph, x)
     generated = build_dir / "hls"
-    if not generated.is_dir():
-        raise InputError(f"{build_dir}: no HLS C++, for lack of a kernel; simulate with rtl")
     program = compile_host(
         [HLS / "host" / "main.cpp", *(generated / name for name in GENERATED)],
         include=[generated],
         binaries=build_dir.parent / "csim" if binaries is None else binaries,
+        optimise=optimise,
     )
     classes = graph.edge(graph.logits).elements
     answers = np.zeros((len(codes), 1 + classes), dtype=np.int64)

@@ -16,13 +16,16 @@ from sim.compile import compile_host
 class KernelRun:
     """One instance of a kernel, the words of its memory if it has one, and the words it is fed.
 
-    ``arguments`` are the numbers the kernel takes after its streams and memory.
+    ``arguments`` are the numbers the kernel takes after its streams and memory; ``second`` the
+    words of its second stream, if it has one. Of several streams out, all words of one come before
+    those of the next.
     """
 
     parameters: Mapping[str, int]
     inputs: Sequence[int]
     arguments: Sequence[int]
     memory: Sequence[int] = ()
+    second: Sequence[int] | None = None
 
 
 def run_kernels(stem: str, runs: Sequence[KernelRun], *, binaries: Path) -> list[list[int]]:
@@ -37,7 +40,7 @@ def run_kernels(stem: str, runs: Sequence[KernelRun], *, binaries: Path) -> list
         main = Path(work) / f"{stem}_units.cpp"
         main.write_text(_program(stem, runs))
         program = compile_host([main], include=[], binaries=binaries, optimise=False)
-    words = [word for run in runs for word in (*run.memory, len(run.inputs), *run.inputs)]
+    words = [word for run in runs for word in _stimulus(run)]
     done = subprocess.run(
         [str(program)], input=_hex(words), capture_output=True, text=True, check=False
     )
@@ -47,16 +50,17 @@ def run_kernels(stem: str, runs: Sequence[KernelRun], *, binaries: Path) -> list
     return [[int(word, 16) for word in block.split()] for block in blocks]
 
 
+def _stimulus(run: KernelRun) -> list[int]:
+    streams = [run.inputs] if run.second is None else [run.inputs, run.second]
+    return [*run.memory, *(word for words in streams for word in (len(words), *words))]
+
+
 def _hex(words: Iterable[int]) -> str:
     return "\n".join(f"{word:x}" for word in words)
 
 
 def _program(stem: str, runs: Sequence[KernelRun]) -> str:
-    instances = [
-        f"    run_unit({stem}<{', '.join(map(str, run.parameters.values()))}>, "
-        f"{', '.join(map(str, run.arguments))});"
-        for run in runs
-    ]
+    instances = [f"    {_call(stem, run)};" for run in runs]
     return "\n".join(
         [
             "#define AP_INT_MAX_W 8192",
@@ -71,3 +75,14 @@ def _program(stem: str, runs: Sequence[KernelRun]) -> str:
             "",
         ]
     )
+
+
+def _call(stem: str, run: KernelRun) -> str:
+    given = ", ".join(map(str, run.parameters.values()))
+    counts = ", ".join(map(str, run.arguments))
+    if stem == "eager_fork":  # a pack of streams has no one address
+        bits, outputs = run.parameters["Bits"], run.parameters["Outputs"]
+        widths = ", ".join([str(bits)] * (1 + outputs))
+        kernel = f"[](auto&... given) {{ eager_fork<{given}>(given...); }}"
+        return f"run_fork<{widths}>({kernel}, {counts})"
+    return f"run_unit({stem}<{given}>, {counts})"

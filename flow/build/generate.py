@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from flow.atomic import whole_directory, write_atomic, write_json
 from flow.build.images import image_bits, image_text, read_image
-from flow.build.kernels import emit_kernels, has_kernels
+from flow.build.kernels import emit_kernels
 from flow.build.manifest import MANIFEST, Build, save_manifest, sha256, tool_versions
 from flow.build.netlist import TOP, Netlist, image_path, netlist, netlist_text
 from flow.build.parameters import MODULES
@@ -50,9 +50,8 @@ def build(graph: Graph, plan: Plan, directory: Path) -> Build:
         for unit in net.units:
             if unit.constants is not None:
                 write_atomic(work / image_path(unit.constants.name), unit.constants.text)
-        if has_kernels(net):
-            for name, text in emit_kernels(graph, plan, images).items():
-                write_atomic(work / "hls" / name, text)
+        for name, text in emit_kernels(graph, plan, images).items():
+            write_atomic(work / "hls" / name, text)
         pq.write_table(sites.table(), work / "sites.parquet", compression="zstd")
         write_json(work / "report.json", report(graph, plan, sites))
         made = Build(

@@ -6,42 +6,14 @@ Units, streams and parameters are those of the RTL netlist; a FIFO becomes the d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from flow.build.netlist import TOP, Netlist, Unit, netlist
-from flow.errors import InputError
+from flow.build.netlist import TOP, Netlist, netlist
+from flow.build.processes import Channel, Process, processes
 from flow.ir import Graph
 from flow.schedule import Plan
 
-DEPTH = 2  # of a stream without a FIFO: what the vendor's tool gives it by default
-WIDEST = 1 << 15  # bits of the vendor's integers
 FILES = ("accelerator.hpp", "images.hpp", "accelerator.cpp", "simulation.cpp")
-KERNELS = ("matvec", "threshold", "argmax", "width")
 _NOTE = "// Generated: parameters, tables and instances only."
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One stream between two processes, or a port of the top."""
-
-    name: str
-    bits: int
-    depth: int
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One kernel instance, with the channel it reads and the channel it writes."""
-
-    unit: Unit
-    source: Channel
-    sink: Channel
-    words: int | None  # narrow words per vector, for a width converter
-
-
-def has_kernels(net: Netlist) -> bool:
-    """Whether the HLS library has every unit of ``net``."""
-    return {unit.module for unit in net.units} <= {*KERNELS, "fifo"}
 
 
 def emit_kernels(graph: Graph, plan: Plan, images: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -55,58 +27,20 @@ def emit_kernels(graph: Graph, plan: Plan, images: Mapping[str, Sequence[int]]) 
         InputError: a node needs what the library does not have, or a word is too wide.
     """
     net = netlist(graph, plan)
-    processes = _processes(net)
-    for process in processes:
-        _check(process)
+    made = processes(net)
     return {
-        "accelerator.hpp": _header(graph, net, processes),
-        "images.hpp": _tables(net, images),
-        "accelerator.cpp": _region(processes),
-        "simulation.cpp": _simulation(processes),
+        "accelerator.hpp": _header(graph, net, made),
+        "images.hpp": _tables(net, made, images),
+        "accelerator.cpp": _region(made),
+        "simulation.cpp": _simulation(made),
     }
 
 
-def _processes(net: Netlist) -> list[Process]:
-    """Every unit but the FIFOs, whose depth goes to the stream they stand in."""
-    processes = []
-    source = Channel("in", net.input.bits, DEPTH)
-    for place, unit in enumerate(net.units):
-        if unit.module == "fifo":
-            continue
-        after = net.units[place + 1] if place + 1 < len(net.units) else None
-        depth = int(after.parameters["Depth"]) if after and after.module == "fifo" else DEPTH
-        name = f"{unit.name.removeprefix('u_')}_out" if after else "out"
-        sink = Channel(name, unit.sinks[0].bits, depth)
-        processes.append(Process(unit, source, sink, _narrow_words(net, place)))
-        source = sink
-    return processes
-
-
-def _narrow_words(net: Netlist, place: int) -> int | None:
-    unit = net.units[place]
-    if unit.module != "width":
-        return None
-    reader = next(u for u in net.units[place:] if u.module == "matvec")
-    lanes = min(int(unit.parameters["InLanes"]), int(unit.parameters["OutLanes"]))
-    return int(reader.parameters["Columns"]) // lanes
-
-
-def _check(process: Process) -> None:
-    unit, memory = process.unit, process.unit.memory
-    bits = max(process.source.bits, process.sink.bits, memory.bits if memory else 0)
-    if bits >= WIDEST:
-        raise InputError(
-            f"unit {unit.name!r}: words of {bits} bits where the HLS integers hold {WIDEST - 1}; "
-            "lower pe or simd"
-        )
-    if process.sink.depth < 1:
-        raise InputError(f"stream after {unit.name!r}: depth 0 holds no word; plan 1 or more")
-
-
-def _header(graph: Graph, net: Netlist, processes: Sequence[Process]) -> str:
+def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
     edge, last, first = graph.input_edge, net.units[-1].parameters, net.input.lanes
-    wide = [c.bits for p in processes for c in (p.source, p.sink)]
+    wide = [c.bits for p in made for c in (*p.sources, *p.sinks)]
     wide += [memory.bits for memory in net.memories]
+    wide += [p.constants.bits for p in made if p.constants is not None]
     constants = {
         "InputElements": edge.elements,
         "InputBits": edge.type.bits,
@@ -116,7 +50,7 @@ def _header(graph: Graph, net: Netlist, processes: Sequence[Process]) -> str:
         "LogitSigned": last["LogitSigned"],
     }
     lines = [f"constexpr int {name} = {value};" for name, value in constants.items()]
-    declared = [f"{_prototype(process)};" for process in processes]
+    declared = [f"{_prototype(process)};" for process in made]
     return "\n".join(
         [
             "#pragma once",
@@ -127,8 +61,8 @@ def _header(graph: Graph, net: Netlist, processes: Sequence[Process]) -> str:
             '#include "hls_stream.h"',
             "",
             *lines,
-            f"using InputWord = ap_uint<{processes[0].source.bits}>;",
-            f"using OutputWord = ap_uint<{processes[-1].sink.bits}>;",
+            f"using InputWord = ap_uint<{net.input.bits}>;",
+            f"using OutputWord = ap_uint<{net.output.bits}>;",
             "",
             *declared,
             "",
@@ -144,25 +78,34 @@ _TOP_PROTOTYPE = (
 
 
 def _prototype(process: Process) -> str:
-    source, sink = process.source.bits, process.sink.bits
-    return (
-        f"void {process.unit.name}(hls::stream<ap_uint<{source}>>& in, "
-        f"hls::stream<ap_uint<{sink}>>& out, int vectors)"
-    )
+    ends = [*_named("in", process.sources), *_named("out", process.sinks)]
+    streams = [f"hls::stream<ap_uint<{channel.bits}>>& {name}" for name, channel in ends]
+    return f"void {process.unit.name}({', '.join([*streams, 'int vectors'])})"
 
 
-def _tables(net: Netlist, images: Mapping[str, Sequence[int]]) -> str:
+def _named(end: str, channels: Sequence[Channel]) -> list[tuple[str, Channel]]:
+    """The ports of one end of a process, numbered where there are several."""
+    if len(channels) == 1:
+        return [(end, channels[0])]
+    return [(f"{end}{place}", channel) for place, channel in enumerate(channels)]
+
+
+def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence[int]]) -> str:
     lines = ["#pragma once", _NOTE, "", '#include "ap_int.h"', ""]
     for memory in net.memories:
         words = images[memory.name]
         if len(words) != memory.words:
             raise ValueError(f"{memory.name}: {len(words)} words where {memory.words} are wanted")
-        lines.append(
-            f"static const ap_uint<{memory.bits}> {_table(memory.name)}[{len(words)}] = {{"
-        )
-        lines += [f"    {_literal(word, memory.bits)}," for word in words]
-        lines += ["};", ""]
+        lines += _rom(memory.name, memory.bits, words)
+    for table in (process.constants for process in made):
+        if table is not None:
+            lines += _rom(table.name, table.bits, table.words)
     return "\n".join(lines)
+
+
+def _rom(name: str, bits: int, words: Sequence[int]) -> list[str]:
+    head = f"static const ap_uint<{bits}> {_table(name)}[{len(words)}] = {{"
+    return [head, *(f"    {_literal(word, bits)}," for word in words), "};", ""]
 
 
 def _literal(word: int, bits: int) -> str:
@@ -174,8 +117,8 @@ def _table(memory: str) -> str:
     return memory.replace(".", "_")
 
 
-def _region(processes: Sequence[Process]) -> str:
-    stems = sorted({process.unit.module for process in processes})
+def _region(made: Sequence[Process]) -> str:
+    stems = sorted({process.unit.module for process in made})
     lines = [
         _NOTE,
         "",
@@ -184,30 +127,45 @@ def _region(processes: Sequence[Process]) -> str:
         *(f'#include "{stem}.hpp"' for stem in stems),
         "",
     ]
-    for process in processes:
+    for process in made:
         lines += [f"{_prototype(process)} {{", f"  {_instance(process)};", "}", ""]
     lines += [f"{_TOP_PROTOTYPE} {{", "#pragma HLS DATAFLOW"]
-    for process in processes[:-1]:
-        name, bits, depth = process.sink.name, process.sink.bits, process.sink.depth
-        lines.append(f'  hls::stream<ap_uint<{bits}>> {name}("{name}");')
-        lines.append(f"#pragma HLS STREAM variable={name} depth={depth}")
-    lines += [
-        f"  {process.unit.name}({process.source.name}, {process.sink.name}, vectors);"
-        for process in processes
-    ]
+    for channel in _inner(made):
+        name = channel.name
+        lines.append(f'  hls::stream<ap_uint<{channel.bits}>> {name}("{name}");')
+        lines.append(f"#pragma HLS STREAM variable={name} depth={channel.depth}")
+    lines += [f"  {_call(process)};" for process in made]
     return "\n".join([*lines, "}", ""])
 
 
+def _inner(made: Sequence[Process]) -> list[Channel]:
+    """Every stream between two processes."""
+    return [sink for process in made[:-1] for sink in process.sinks]
+
+
+def _call(process: Process) -> str:
+    names = [channel.name for channel in (*process.sources, *process.sinks)]
+    return f"{process.unit.name}({', '.join([*names, 'vectors'])})"
+
+
 def _instance(process: Process) -> str:
+    """The kernel: streams in, streams out, table, counts; a fork has its streams out last."""
     unit = process.unit
-    names = ", ".join(f"/*{name}*/ {value}" for name, value in unit.parameters.items())
-    arguments = ["in", "out"]
-    arguments += [_table(unit.memory.name)] if unit.memory else []
-    arguments += [str(process.words)] if process.words is not None else []
-    return f"{unit.module}<{names}>({', '.join([*arguments, 'vectors'])})"
+    names = ", ".join(f"/*{name}*/ {value}" for name, value in process.parameters.items())
+    sources = [name for name, _ in _named("in", process.sources)]
+    sinks = [name for name, _ in _named("out", process.sinks)]
+    if process.parameters.get("Inputs") == 1:
+        sources *= 2  # the kernel reads the first only
+    table = process.constants or unit.memory
+    counts = [_table(table.name)] if table else []
+    counts += [str(process.words)] if process.words is not None else []
+    each = process.vectors
+    counts += ["vectors" if each == 1 else f"parts<{each}>(vectors)"]
+    last = [*counts, *sinks] if unit.module == "eager_fork" else [*sinks, *counts]
+    return f"{unit.module}<{names}>({', '.join([*sources, *last])})"
 
 
-def _simulation(processes: Sequence[Process]) -> str:
+def _simulation(made: Sequence[Process]) -> str:
     lines = [
         _NOTE,
         "",
@@ -216,12 +174,10 @@ def _simulation(processes: Sequence[Process]) -> str:
         "void simulate(dataflow& region, hls::stream<InputWord>& in, hls::stream<OutputWord>& out,",
         "              int vectors) {",
     ]
-    for process in processes[:-1]:
-        name, bits, depth = process.sink.name, process.sink.bits, process.sink.depth
+    for channel in _inner(made):
+        name, bits, depth = channel.name, channel.bits, channel.depth
         lines.append(f'  hls::stream<ap_uint<{bits}>> {name}("{name}", {depth});')
     lines += [
-        f'  region.process("{p.unit.name}", '
-        f"[&] {{ {p.unit.name}({p.source.name}, {p.sink.name}, vectors); }});"
-        for p in processes
+        f'  region.process("{process.unit.name}", [&] {{ {_call(process)}; }});' for process in made
     ]
     return "\n".join([*lines, "  region.finish();", "}", ""])

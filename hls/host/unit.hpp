@@ -1,12 +1,13 @@
 #pragma once
 // Run one kernel instance on words from standard input; its sizes are deduced from the kernel.
 //
-// In: the memory's words if it has one, the number of input words, the words. Out: the output
-// words and an empty line. All in hexadecimal, one a line.
+// In: the memory's words if it has one, of each input stream the number of words and the words. Out:
+// the output words, stream by stream, and an empty line. All in hexadecimal, one a line.
 
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #include "ap_int.h"
 #include "hls_stream.h"
@@ -18,15 +19,77 @@ ap_uint<Bits> next_word() {
   return ap_uint<Bits>(text.c_str(), 16);
 }
 
+template <int Bits>
+using Stream = hls::stream<ap_uint<Bits>>;
+
+template <int Bits>
+void fill(Stream<Bits>& in) {
+  for (int left = next_word<31>().to_int(); left > 0; --left) in.write(next_word<Bits>());
+}
+
+template <int Bits>
+void drain(Stream<Bits>& out) {
+  while (!out.empty()) std::cout << out.read().to_string(16) << '\n';
+}
+
+template <int Bits>
+void expect_read(Stream<Bits>& in) {
+  if (!in.empty()) throw std::runtime_error("the kernel left input words unread");
+}
+
 template <int InBits, int OutBits, typename Kernel>
 void run_streams(Kernel kernel) {
-  hls::stream<ap_uint<InBits>> in("in");
-  hls::stream<ap_uint<OutBits>> out("out");
-  for (int left = next_word<31>().to_int(); left > 0; --left) in.write(next_word<InBits>());
+  Stream<InBits> in("in");
+  Stream<OutBits> out("out");
+  fill(in);
   kernel(in, out);
-  if (!in.empty()) throw std::runtime_error("the kernel left input words unread");
-  while (!out.empty()) std::cout << out.read().to_string(16) << '\n';
+  expect_read(in);
+  drain(out);
   std::cout << '\n';  // an empty line ends one run
+}
+
+template <int Bits0, int Bits1, int OutBits, typename Kernel>
+void run_joined(Kernel kernel) {
+  Stream<Bits0> in0("in0");
+  Stream<Bits1> in1("in1");
+  Stream<OutBits> out("out");
+  fill(in0);
+  fill(in1);
+  kernel(in0, in1, out);
+  expect_read(in0);
+  expect_read(in1);
+  drain(out);
+  std::cout << '\n';
+}
+
+// Two streams and a memory, as add has them.
+template <int Bits0, int Bits1, int OutBits, int WordBits, int Words>
+void run_unit(void (*kernel)(Stream<Bits0>&, Stream<Bits1>&, Stream<OutBits>&,
+                             const ap_uint<WordBits> (&)[Words], int, int),
+              int words, int vectors) {
+  static ap_uint<WordBits> memory[Words];
+  for (auto& word : memory) word = next_word<WordBits>();
+  run_joined<Bits0, Bits1, OutBits>(
+      [=](auto& in0, auto& in1, auto& out) { kernel(in0, in1, out, memory, words, vectors); });
+}
+
+template <int Bits0, int Bits1, int OutBits>
+void run_unit(void (*kernel)(Stream<Bits0>&, Stream<Bits1>&, Stream<OutBits>&, int, int),
+              int words, int vectors) {
+  run_joined<Bits0, Bits1, OutBits>(
+      [=](auto& in0, auto& in1, auto& out) { kernel(in0, in1, out, words, vectors); });
+}
+
+// A kernel of one stream in and any number of them out, which come last.
+template <int InBits, int... OutBits, typename Kernel>
+void run_fork(Kernel kernel, int words, int vectors) {
+  Stream<InBits> in("in");
+  std::tuple<Stream<OutBits>...> outs;
+  fill(in);
+  std::apply([&](auto&... out) { kernel(in, words, vectors, out...); }, outs);
+  expect_read(in);
+  std::apply([](auto&... out) { (drain(out), ...); }, outs);
+  std::cout << '\n';
 }
 
 template <int InBits, int OutBits, int WordBits, int Words>

@@ -17,6 +17,12 @@ constexpr int index_bits(int count) {
   return bits;
 }
 
+// Vectors in images of Each vectors; the product stays below 2^31.
+template <int Each>
+constexpr int parts(int images) {
+  return images * Each;
+}
+
 // Bits of the element at place lane.
 template <int Bits, int WordBits>
 ap_uint<Bits> lane_of(const ap_uint<WordBits>& word, int lane) {

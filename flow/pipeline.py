@@ -91,10 +91,8 @@ def _prove_and_attack(
     certificates = graph.with_name("certificates")
     with progress("certify") as step:
         for claim, radii in RADII.items():
-            found = evidence.certify_inputs(
-                claim, graph, test, radii=radii, directory=certificates, progress=step
-            )
-            keep(claim, found)
+            certify = evidence.certify_pixel if claim is Property.PIXEL else evidence.certify_inputs
+            keep(claim, certify(graph, test, radius=radii, directory=certificates, progress=step))
         bits = evidence.certify_bits(graph, test, directory=certificates, progress=step)
         keep("bits", bits)
     for method in ("bfa", "random"):

@@ -107,6 +107,20 @@ def test_certify_by_branch_and_bound_is_checked(bitproof, graph_file, tmp_path):
     assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
 
 
+def test_certify_draws_what_it_certified(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "4", "--certificates", tmp_path)
+    how = ("--property", "pixel", "--radius", "1", "--radius", "2")
+    assert bitproof("certify", graph_file, *how, *on, "--plot", tmp_path / "p.html")[0] == 0
+    page = (tmp_path / "p.html").read_text()
+    assert "withstand every attack tried" in page
+    assert '"x":[1,2]' in page
+    status, _, err = bitproof(
+        "certify", graph_file, "--property", "bits", *on, "--plot", tmp_path / "q.html"
+    )
+    assert status == 2
+    assert "at one strength only; nothing to draw" in one_line_error(err.split("\n", 1)[1])
+
+
 def test_inputs_are_attacked_within_each_radius(bitproof, graph_file):
     how = ("--method", "pgd", "--radius", "0", "--radius", "3", "--data", "digits", "--limit", "9")
     status, out, _ = bitproof("attack", graph_file, *how, "--json")
@@ -144,7 +158,7 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
                 "--method",
                 "linear",
             ),
-            "--method is of --property input; bits is decided by enumeration",
+            "--method is of --property input; bits takes none",
         ),
         (
             (

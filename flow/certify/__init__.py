@@ -11,13 +11,14 @@ from flow.certify.certificate import (
     load_certificates,
     save_certificates,
 )
-from flow.certify.check import Checked, check
+from flow.certify.check import check
 from flow.certify.complete import Budget, certify_complete, certify_linear
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
 from flow.certify.k_flips import KFlips, certify_k_flips, k_flips
 from flow.certify.pixel import certify_pixel
 from flow.certify.stored_bits import StoredBits
+from flow.certify.subject import Checked
 from flow.certify.suffix import Effect
 from flow.certify.witness import Effort
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from flow.certify.proof import RivalProof, read_steps, write_steps
 from flow.errors import InputError
 from flow.ir import Array, Fault, Kind
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Property(StrEnum):
@@ -26,15 +26,21 @@ class Property(StrEnum):
 
     INPUT = "input"  # every input within the radius, inside the declared range, has the label
     PIXEL = "pixel"  # so has every input that differs in one element by at most the radius
-    BITS = "bits"  # the image keeps its label under every flip of one stored bit
+    BITS = "bits"  # the image keeps its label under every flip of stored bits that is allowed
+    WEIGHTS = "weights"  # so it does under every move of the weights by at most an amount
+    SMOOTHING = "smoothing"  # the smoothed classifier keeps its label within a radius
 
 
 class Verdict(StrEnum):
-    """PROVED is sound; REFUTED carries a witness that anyone can run; UNKNOWN claims nothing."""
+    """PROVED is sound; REFUTED carries a witness that anyone can run; UNKNOWN claims nothing.
+
+    STATISTICAL holds but for a chance of at most the ``alpha`` among the terms of the file.
+    """
 
     PROVED = "PROVED"
     REFUTED = "REFUTED"
     UNKNOWN = "UNKNOWN"
+    STATISTICAL = "STATISTICAL"
 
 
 class Evidence(StrEnum):
@@ -52,7 +58,7 @@ class Certificate:
     REFUTED by the image itself and nothing is certified. ``radius`` is in input units for INPUT
     and the number of flips for BITS. The witness is an input (flat), a fault or
     ``faults`` that strike together. ``proof`` holds a tree against every rival where intervals of
-    the whole box do not suffice.
+    the whole box do not suffice. ``detail`` is what else was found about the image, as JSON.
     """
 
     graph_digest: str
@@ -68,13 +74,15 @@ class Certificate:
     fault: Fault | None = None
     proof: tuple[RivalProof, ...] | None = None
     faults: tuple[Fault, ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateSet:
     """The certificates of one run, one per image in order, and how it was made.
 
-    ``enumeration`` is the SHA-256 over every flip's effect where the method enumerates flips.
+    ``enumeration`` is the SHA-256 over every flip's effect where the method enumerates flips;
+    ``terms`` completes the claim (which bits, which elements, how likely), as JSON.
     """
 
     graph_digest: str
@@ -83,6 +91,7 @@ class CertificateSet:
     method: str
     certificates: tuple[Certificate, ...]
     enumeration: str | None = None
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def proved(self) -> int:
@@ -90,9 +99,9 @@ class CertificateSet:
         return sum(c.verdict is Verdict.PROVED for c in self.certificates)
 
     def summary(self) -> dict[str, int]:
-        """Counts of images: total, correct, proved, refuted (of the correct), unknown."""
+        """Counts of images: total, correct, misclassified, and of the correct each verdict."""
         verdicts = Counter(c.verdict for c in self.certificates if c.correct)
-        return {
+        counts = {
             "total": len(self.certificates),
             "correct": sum(c.correct for c in self.certificates),
             "misclassified": sum(not c.correct for c in self.certificates),
@@ -100,6 +109,9 @@ class CertificateSet:
             "refuted": verdicts[Verdict.REFUTED],
             "unknown": verdicts[Verdict.UNKNOWN],
         }
+        if self.claim is Property.SMOOTHING:
+            counts["statistical"] = verdicts[Verdict.STATISTICAL]
+        return counts
 
 
 def input_digest(image: Array) -> str:
@@ -115,6 +127,7 @@ def save_certificates(found: CertificateSet, path: Path) -> None:
         "property": found.claim,
         "radius": found.radius,
         "method": found.method,
+        "terms": dict(found.terms),
         "enumeration": found.enumeration,
         "summary": found.summary(),
         "certificates": [_entry(c) for c in found.certificates],
@@ -147,6 +160,7 @@ def load_certificates(path: Path) -> CertificateSet:
             method=record["method"],
             certificates=tuple(_certificate(record, entry) for entry in record["certificates"]),
             enumeration=record["enumeration"],
+            terms=record["terms"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({error!r}); certify again") from None
@@ -173,6 +187,8 @@ def _entry(certificate: Certificate) -> dict[str, Any]:
         "fault": None if certificate.fault is None else asdict(certificate.fault),
         **_proof_entry(certificate),
     }
+    if certificate.detail:
+        entry["detail"] = dict(certificate.detail)
     if certificate.faults:
         entry["faults"] = [asdict(fault) for fault in certificate.faults]
     return entry
@@ -208,6 +224,7 @@ def _certificate(record: Mapping[str, Any], entry: Mapping[str, Any]) -> Certifi
         fault=None if fault is None else _fault(fault),
         faults=tuple(map(_fault, entry.get("faults", ()))),
         proof=_proof(entry),
+        detail=entry.get("detail", {}),
     )
 
 

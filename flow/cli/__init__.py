@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from flow.cli import evidence, hardware, network, whole
+from flow.cli import certify, evidence, hardware, network, whole
 from flow.cli.common import help_alone
 from flow.errors import ClaimError, InputError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From quantized network to FPGA bitstream, with evidence. Start: make demo",
 )
-for group in (network, hardware, evidence, whole):  # in the order of the help
+for group in (network, hardware, certify, evidence, whole):  # in the order of the help
     app.add_typer(group.verbs)
 
 

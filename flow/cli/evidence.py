@@ -1,4 +1,4 @@
-"""Verbs that make evidence: certificates, attacks, fault campaigns."""
+"""Verbs that attack: stored bits, inputs, fault campaigns."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import Annotated
 
 import typer
 
-from flow import stages
 from flow.cli.common import help_alone, images_of, signed
 from flow.console import emit, progress
 from flow.errors import ClaimError, InputError
-from flow.graphfile import load_graph
 from flow.options import (
     CACHE,
-    Bounds,
     Cache,
     CampaignRecipe,
     Data,
@@ -23,7 +20,6 @@ from flow.options import (
     Lowered,
     Method,
     Output,
-    Property,
     To,
 )
 
@@ -31,87 +27,6 @@ verbs = typer.Typer()
 campaigns = typer.Typer(help="Fault campaigns: run, resume, show.")
 campaigns.callback(invoke_without_command=True)(help_alone)
 verbs.add_typer(campaigns, name="campaign")
-
-
-@verbs.command()
-def certify(
-    graph: Lowered,
-    data: Data,
-    certificates: Annotated[Path, typer.Option(help="Folder for the certificate files.")],
-    property: Annotated[Property, typer.Option(help="What is perturbed.")],
-    radius: Annotated[
-        list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
-    ] = None,
-    method: Annotated[
-        Bounds | None,
-        typer.Option(help="Of input: intervals, relaxed once, or split until decided; ibp."),
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
-    ] = None,
-    flips: Annotated[
-        int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
-    ] = None,
-    output: Output = None,
-    limit: Limit = None,
-    json: Json = False,
-) -> None:
-    """Certify test images: whole inputs, any one pixel, or flips of stored bits."""
-    from flow import evidence
-    from flow.certify import Property as Claim
-
-    if method is not None and property is not Property.INPUT:
-        raise InputError(f"--method is of --property input; {property} is decided by enumeration")
-    if seconds is not None and method is not Bounds.COMPLETE:
-        raise InputError("--seconds is of --method complete; the others take the time they take")
-    images = images_of(data, limit)
-    with progress(f"certify {property} {graph.parent.name}") as step:
-        if property is Property.BITS:
-            if radius:
-                raise InputError("--radius is of inputs; with --property bits give --flips")
-            if flips is not None:
-                record = evidence.certify_any_flips(
-                    graph, images, flips=flips, directory=certificates, progress=step
-                )
-            else:
-                record = evidence.certify_bits(graph, images, directory=certificates, progress=step)
-        elif flips is not None:
-            raise InputError("--flips is of stored bits; give --property bits")
-        else:
-            record = evidence.certify_inputs(
-                Claim(property),
-                graph,
-                images,
-                radii=radius or [1],
-                directory=certificates,
-                method=method or Bounds.IBP,
-                seconds=60.0 if seconds is None else seconds,
-                progress=step,
-            )
-    emit(signed(record), as_json=json, output=output)
-
-
-@verbs.command()
-def check(
-    certificate: Annotated[Path, typer.Argument(help="A file that `bitproof certify` wrote.")],
-    graph: Annotated[Path, typer.Option(help="The graph the certificate is about.")],
-    data: Data,
-    image: Annotated[
-        list[int] | None, typer.Option(help="Enumerate the flips of these images only.")
-    ] = None,
-    limit: Limit = None,
-    json: Json = False,
-) -> None:
-    """Re-verify a certificate file with a slow checker that shares no bound code."""
-    from dataclasses import asdict
-
-    from flow.certify import check as recheck
-
-    images, loaded = images_of(data, limit), load_graph(graph)
-    with progress(f"check {certificate.name}") as step:
-        x = stages.fitting(loaded, images)
-        found = recheck(certificate, loaded, x, images.y, images=image, progress=step)
-    emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)
 
 
 @verbs.command()

@@ -88,7 +88,10 @@ def tamper(path, change):
         "total": len(entries),
         "correct": len(correct),
         "misclassified": len(entries) - len(correct),
-        **{v.lower(): sum(e["verdict"] == v for e in correct) for v in Verdict},
+        **{
+            v.lower(): sum(e["verdict"] == v for e in correct)
+            for v in (Verdict.PROVED, Verdict.REFUTED, Verdict.UNKNOWN)
+        },
     }
     del record["content"]
     record["content"] = content_digest(record)
@@ -254,5 +257,5 @@ def test_a_missing_file_says_how_to_make_it(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "c.json").write_text('{"format": 9}')
-    with pytest.raises(InputError, match="not a certificate file of format 1"):
+    with pytest.raises(InputError, match="not a certificate file of format 2"):
         load_certificates(tmp_path / "c.json")

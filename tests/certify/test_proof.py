@@ -179,4 +179,4 @@ def test_no_time_leaves_the_undecided_unknown_and_the_rest_as_it_was():
         hasty = certify_complete(graph, x, y=y, radius=2, effort=LAZY, budget=Budget(0))
         assert [c.verdict for c in once.certificates] == [c.verdict for c in hasty.certificates]
         verdicts += [c.verdict for c in once.certificates]
-    assert set(verdicts) == set(Verdict)
+    assert set(verdicts) == {Verdict.PROVED, Verdict.REFUTED, Verdict.UNKNOWN}

@@ -1,0 +1,106 @@
+"""Verbs of certificates: make them, check them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flow import stages
+from flow.cli.common import images_of, signed
+from flow.console import emit, progress
+from flow.errors import InputError
+from flow.graphfile import load_graph
+from flow.options import Bounds, Data, Json, Limit, Lowered, Output, Property
+
+verbs = typer.Typer()
+
+# Which options a property takes, named as its stage in flow.evidence names them.
+TAKES = {
+    Property.INPUT: {"radius", "method", "seconds"},
+    Property.PIXEL: {"radius"},
+    Property.BITS: {"flips"},
+}
+
+
+@verbs.command()
+def certify(
+    graph: Lowered,
+    data: Data,
+    certificates: Annotated[Path, typer.Option(help="Folder for the certificate files.")],
+    property: Annotated[Property, typer.Option(help="What is perturbed.")],
+    radius: Annotated[
+        list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
+    ] = None,
+    method: Annotated[
+        Bounds | None,
+        typer.Option(help="Of input: intervals, relaxed once, or split until decided; ibp."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
+    ] = None,
+    flips: Annotated[
+        int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="An HTML page: certified images against radius or flips.")
+    ] = None,
+    output: Output = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Certify test images: whole inputs, any one pixel, or flips of stored bits.
+
+    A run that was killed goes on where it was when it is started again.
+    """
+    options = {"radius": radius, "method": method, "seconds": seconds, "flips": flips}
+    asked = {name: value for name, value in options.items() if value not in (None, [])}
+    for name in asked:
+        if name not in TAKES[property]:
+            owners = " and ".join(kind for kind, names in TAKES.items() if name in names)
+            raise InputError(f"--{name} is of --property {owners}; {property} takes none")
+    images = images_of(data, limit)
+    with progress(f"certify {property} {graph.parent.name}") as step:
+        record = _stage(property)(graph, images, directory=certificates, progress=step, **asked)
+    if plot is not None:
+        from flow.report.curve import write_curve
+
+        write_curve(record, plot)
+    emit(signed(record), as_json=json, output=output)
+
+
+def _stage(property: Property) -> Callable[..., dict[str, Any]]:
+    """What answers it; imported late, for it brings torch."""
+    from flow import evidence
+
+    stages_of: dict[Property, Callable[..., dict[str, Any]]] = {
+        Property.INPUT: evidence.certify_inputs,
+        Property.PIXEL: evidence.certify_pixel,
+        Property.BITS: evidence.certify_bits,
+    }
+    return stages_of[property]
+
+
+@verbs.command()
+def check(
+    certificate: Annotated[Path, typer.Argument(help="A file that `bitproof certify` wrote.")],
+    graph: Annotated[Path, typer.Option(help="The graph the certificate is about.")],
+    data: Data,
+    image: Annotated[
+        list[int] | None, typer.Option(help="Enumerate the flips of these images only.")
+    ] = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Re-verify a certificate file with a slow checker that shares no bound code."""
+    from dataclasses import asdict
+
+    from flow.certify import check as recheck
+
+    images, loaded = images_of(data, limit), load_graph(graph)
+    with progress(f"check {certificate.name}") as step:
+        x = stages.fitting(loaded, images)
+        found = recheck(certificate, loaded, x, images.y, images=image, progress=step)
+    emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)

@@ -1,0 +1,15 @@
+"""The stages that make evidence: certificates, attacks and campaigns, as JSON records."""
+
+from flow.evidence.attacks import attack, attack_inputs
+from flow.evidence.bits import certify_bits
+from flow.evidence.campaigns import campaign
+from flow.evidence.inputs import certify_inputs, certify_pixel
+
+__all__ = [
+    "attack",
+    "attack_inputs",
+    "campaign",
+    "certify_bits",
+    "certify_inputs",
+    "certify_pixel",
+]

@@ -1,0 +1,108 @@
+"""Certificates of the input: whole boxes, or one element moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from flow.attack import pgd
+from flow.certify import Budget, CertificateSet, Property, certify_complete, certify_linear
+from flow.certify import certify_input as certify_box
+from flow.certify import certify_pixel as certify_one_element
+from flow.certify.parts import in_parts
+from flow.errors import InputError
+from flow.graphfile import digest, load_graph
+from flow.stages import Images, Progress, Record, fitting
+
+# How a property of the input is answered, in the words of the record.
+WORDS = {
+    "ibp": "integer interval bounds, then a search for witnesses",
+    "linear": "interval and Lagrangian bounds in exact integers, and a search for witnesses",
+    "complete": "branch and bound on interval and Lagrangian bounds in exact integers",
+    "pixel": "every value of every one element within the radius",
+}
+
+
+def certify_inputs(
+    graph_path: Path,
+    data: Images,
+    *,
+    directory: Path,
+    radius: Sequence[int] = (1,),
+    method: str = "ibp",
+    seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Record:
+    """Certificates of whole boxes, one file per radius; counts in the record.
+
+    Args:
+        method: ``ibp``, ``linear``, or ``complete`` with ``seconds`` (60) for each image.
+
+    Raises:
+        InputError: seconds are given to a method that takes the time it takes.
+    """
+    if method == "complete":
+        budget = Budget(60.0 if seconds is None else seconds)
+        certify: Callable[..., CertificateSet]
+        certify = partial(certify_complete, budget=budget, attack=pgd)
+    elif seconds is not None:
+        raise InputError("--seconds is of --method complete; the others take the time they take")
+    else:
+        certify = partial(certify_linear, attack=pgd) if method == "linear" else certify_box
+    asked = {"method": method, "seconds": seconds}
+    kind = str(Property.INPUT) if method == "ibp" else f"{Property.INPUT}-{method}"
+    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
+    return {**rows, "property": str(Property.INPUT), "method": WORDS[method]}
+
+
+def certify_pixel(
+    graph_path: Path,
+    data: Images,
+    *,
+    directory: Path,
+    radius: Sequence[int] = (1,),
+    progress: Progress | None = None,
+) -> Record:
+    """Certificates of any one element moved, one file per radius; counts in the record."""
+    certify, kind = certify_one_element, str(Property.PIXEL)
+    rows = _each_radius(certify, graph_path, data, directory, kind, {}, radius, progress)
+    return {**rows, "property": kind, "method": WORDS[kind]}
+
+
+def _each_radius(
+    certify: Callable[..., CertificateSet],
+    graph_path: Path,
+    data: Images,
+    directory: Path,
+    kind: str,
+    asked: Record,
+    radii: Sequence[int],
+    progress: Progress | None,
+) -> Record:
+    graph = load_graph(graph_path)
+    x = fitting(graph, data)
+    rows = []
+    for radius in radii:
+        started = perf_counter()
+        path = directory / f"{kind}-radius-{radius}.json"
+        found = in_parts(
+            partial(certify, radius=radius),
+            graph,
+            (x, data.y),
+            path=path,
+            asked={**asked, "kind": kind, "radius": radius},
+            progress=progress,
+        )
+        spent = round(perf_counter() - started, 2)
+        rows.append(
+            {"radius": radius, **found.summary(), "seconds": spent, "certificates": path.name}
+        )
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "data": data.name,
+        "images": len(x),
+        "radii": rows,
+    }

@@ -148,6 +148,8 @@ class Session:
                 "InBits": self.net.input.bits,
                 "OutBits": self.net.output.bits,
                 "CfgBits": self.net.cfg_bits,
+                "CfgMemoryBits": self.net.cfg_memory_bits,
+                "CfgAddressBits": self.net.cfg_address_bits,
                 "Beats": len(self._stimulus) // len(self.x),
                 "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
             },

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from flow.errors import ClaimError, InputError
 
-VERSION = 1
+VERSION = 2
 _STATUS, _CRC = 1, 2  # bytes around every reply's payload
 
 
@@ -109,7 +109,7 @@ class Board:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.identification = _identification(self._exchange(Command.IDENTIFY, b"", 21))
+        self.identification = _identification(self._exchange(Command.IDENTIFY, b"", 22))
 
     def expect(self, digest: str) -> None:
         """Refuse a board that carries another network than the graph with ``digest``."""
@@ -174,7 +174,7 @@ class Board:
 
 
 def _place(memory: int, address: int) -> bytes:
-    return memory.to_bytes(1, "little") + address.to_bytes(2, "little")
+    return memory.to_bytes(2, "little") + address.to_bytes(4, "little")
 
 
 def _identification(reply: bytes) -> Identification:
@@ -191,6 +191,6 @@ def _identification(reply: bytes) -> Identification:
         logit_bytes=reply[8],
         logits_signed=bool(reply[9] & 1),
         word_bytes=int.from_bytes(reply[10:12], "little"),
-        memories=reply[12],
-        digest=reply[13:21].hex(),
+        memories=int.from_bytes(reply[12:14], "little"),
+        digest=reply[14:22].hex(),
     )

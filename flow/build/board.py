@@ -21,7 +21,6 @@ MODULES = ("power_on_reset", "uart_rx", "uart_tx", "crc16", "uart_image", "uart_
 RECORD = "board.json"
 PORTS = ("clock", "reset", "receive", "transmit", "leds")
 MAX_INPUT_BITS = 8  # an element travels in one byte
-MAX_MEMORIES = 255  # the identification has one byte for their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +119,6 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
             f"edge {graph.input!r}: {bits} bits per element where the serial protocol carries "
             f"{MAX_INPUT_BITS}; quantize the input further"
         )
-    if len(net.memories) > MAX_MEMORIES:
-        raise InputError(
-            f"graph {graph.name!r}: {len(net.memories)} memories where the serial protocol "
-            f"numbers {MAX_MEMORIES}; merge layers"
-        )
     classes, logit_bits = (int(result.parameters[name]) for name in ("Classes", "LogitBits"))
     parameters = {
         "Elements": graph.input_edge.elements,
@@ -136,9 +130,12 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
         "LogitSigned": result.parameters["LogitSigned"],
         "CfgBits": net.cfg_bits,
         "Memories": len(net.memories),
+        "CfgMemoryBits": net.cfg_memory_bits,
+        "CfgAddressBits": net.cfg_address_bits,
         "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
     }
     widths = {"beat": net.input.bits, "result": net.output.bits, "word": net.cfg_bits}
+    widths |= {"memory": net.cfg_memory_bits, "address": net.cfg_address_bits}
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     pins = {"divider": board.divider, "board": board.name, "parameters": given, "core": TOP}
     return _TEXT.format(
@@ -172,8 +169,8 @@ module {board} (
   logic [{beat}:0] image_data;
   logic [{result}:0] result_data;
   logic cfg_valid, cfg_write;
-  logic [7:0] cfg_memory;
-  logic [15:0] cfg_address;
+  logic [{memory}:0] cfg_memory;
+  logic [{address}:0] cfg_address;
   logic [{word}:0] cfg_wdata, cfg_rdata;
 
 {high_values}

@@ -16,7 +16,7 @@ from flow.schedule import Unit as Planned
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TOP = "accelerator"
-MAX_MEMORIES, MAX_WORDS = 1 << 8, 1 << 16  # cfg_memory_i and cfg_address_i
+MAX_MEMORIES, MAX_WORDS = 1 << 16, (1 << 31) - 1  # CfgMemoryBits, and Words is an int
 CFG = ("cfg_valid_i", "cfg_write_i", "cfg_memory_i", "cfg_address_i", "cfg_data_i")
 STORE = {"weights": "u_weights", "thresholds": "u_thresholds"}  # memory instance in its unit
 
@@ -45,7 +45,21 @@ class Netlist:
     """All units, each after those it reads from, and what the configuration bus needs."""
 
     units: tuple[Unit, ...]
-    cfg_bits: int
+
+    @property
+    def cfg_bits(self) -> int:
+        """Of a word on the configuration bus: the widest stored one."""
+        return max(memory.bits for memory in self.memories)
+
+    @property
+    def cfg_memory_bits(self) -> int:
+        """Of a memory's number on the configuration bus."""
+        return _index_bits(len(self.memories))
+
+    @property
+    def cfg_address_bits(self) -> int:
+        """Of an address on the configuration bus: enough for the deepest memory."""
+        return _index_bits(max(memory.words for memory in self.memories))
 
     @property
     def input(self) -> Stream:
@@ -115,7 +129,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
         )
         for unit in dataflow(graph, plan.folding).units
     ]
-    return Netlist(tuple(units), max(memory.bits for memory in memories.values()))
+    return Netlist(tuple(units))
 
 
 def netlist_text(net: Netlist) -> str:
@@ -169,8 +183,8 @@ module {TOP} #(
   // configuration, only between images
   input  logic cfg_valid_i,
   input  logic cfg_write_i,
-  input  logic [7:0] cfg_memory_i,
-  input  logic [15:0] cfg_address_i,
+  input  logic [{net.cfg_memory_bits - 1}:0] cfg_memory_i,
+  input  logic [{net.cfg_address_bits - 1}:0] cfg_address_i,
   input  logic [{net.cfg_bits - 1}:0] cfg_data_i,
   output logic [{net.cfg_bits - 1}:0] cfg_data_o
 );
@@ -206,6 +220,8 @@ def _instance(unit: Unit, net: Netlist) -> str:
             "CfgIndex": net.memories.index(unit.memory),
             "CfgBits": net.cfg_bits,
             "CfgFirst": int(place == 0),
+            "CfgMemoryBits": net.cfg_memory_bits,
+            "CfgAddressBits": net.cfg_address_bits,
         }
         ports |= {name: name for name in CFG}
         last = place + 1 == len(net.memories)
@@ -214,6 +230,10 @@ def _instance(unit: Unit, net: Netlist) -> str:
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     wired = ",\n".join(f"    .{name}({value})" for name, value in ports.items())
     return f"  {unit.module} #(\n{given}\n  ) {unit.name} (\n{wired}\n  );\n"
+
+
+def _index_bits(count: int) -> int:
+    return max(1, (count - 1).bit_length())
 
 
 def _nets(streams: Sequence[Stream], end: str, direction: str) -> str:

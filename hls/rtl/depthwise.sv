@@ -9,38 +9,40 @@
 // gives with Groups = Rows / Pe and Lanes = Pe. Stages and kinds are those of matvec.sv, the weight
 // memory is that of a matvec with Simd = 1.
 module depthwise #(
-  parameter int Rows       = 4,   // channels
-  parameter int Columns    = 9,   // taps of the window
-  parameter int Pe         = 2,   // channels per cycle, divides Rows
-  parameter int InBits     = 4,   // per input element
-  parameter int InKind     = 0,   // 0 unsigned, 1 signed, 2 bipolar (bit 0 is -1)
-  parameter int WeightBits = 4,   // per weight
-  parameter int WeightKind = 1,   // 1 signed, 2 bipolar
-  parameter int AccBits    = 12,  // accumulator, wraps
-  parameter int Popcount   = 0,   // 1: both sides bipolar
-  parameter     File       = "",  // $readmemh image: word channel / Pe * Columns + tap
-  parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits    = Pe * WeightBits,
-  parameter int CfgFirst   = 0  // 1: the chain begins here
+  parameter int Rows           = 4,   // channels
+  parameter int Columns        = 9,   // taps of the window
+  parameter int Pe             = 2,   // channels per cycle, divides Rows
+  parameter int InBits         = 4,   // per input element
+  parameter int InKind         = 0,   // 0 unsigned, 1 signed, 2 bipolar (bit 0 is -1)
+  parameter int WeightBits     = 4,   // per weight
+  parameter int WeightKind     = 1,   // 1 signed, 2 bipolar
+  parameter int AccBits        = 12,  // accumulator, wraps
+  parameter int Popcount       = 0,   // 1: both sides bipolar
+  parameter     File           = "",  // $readmemh image: word channel / Pe * Columns + tap
+  parameter int CfgIndex       = 0,   // this memory's number on the configuration bus
+  parameter int CfgBits        = Pe * WeightBits,
+  parameter int CfgFirst       = 0,   // 1: the chain begins here
+  parameter int CfgMemoryBits  = 8,   // of the bus's memory number
+  parameter int CfgAddressBits = 16   // and of its addresses
 ) (
-  input  logic                  clk_i,
-  input  logic                  rst_ni,  // synchronous, active low
+  input  logic                      clk_i,
+  input  logic                      rst_ni,  // synchronous, active low
   // one tap of Pe channels, lane 0 in the low bits
-  input  logic                  valid_i,
-  output logic                  ready_o,
-  input  logic [Pe*InBits-1:0]  data_i,
+  input  logic                      valid_i,
+  output logic                      ready_o,
+  input  logic [Pe*InBits-1:0]      data_i,
   // Pe accumulators, lane 0 in the low bits
-  output logic                  valid_o,
-  input  logic                  ready_i,
-  output logic [Pe*AccBits-1:0] data_o,
+  output logic                      valid_o,
+  input  logic                      ready_i,
+  output logic [Pe*AccBits-1:0]     data_o,
   // configuration, see memory.sv
-  input  logic                  cfg_valid_i,
-  input  logic                  cfg_write_i,
-  input  logic [7:0]            cfg_memory_i,
-  input  logic [15:0]           cfg_address_i,
-  input  logic [CfgBits-1:0]    cfg_data_i,
-  input  logic [CfgBits-1:0]    cfg_chain_i,
-  output logic [CfgBits-1:0]    cfg_chain_o
+  input  logic                      cfg_valid_i,
+  input  logic                      cfg_write_i,
+  input  logic [CfgMemoryBits-1:0]  cfg_memory_i,
+  input  logic [CfgAddressBits-1:0] cfg_address_i,
+  input  logic [CfgBits-1:0]        cfg_data_i,
+  input  logic [CfgBits-1:0]        cfg_chain_i,
+  output logic [CfgBits-1:0]        cfg_chain_o
 );
 
   localparam int Words       = Rows / Pe * Columns;
@@ -73,12 +75,14 @@ module depthwise #(
   logic [Pe*WeightBits-1:0] weights;
 
   memory #(
-    .Words   (Words),
-    .Bits    (Pe * WeightBits),
-    .File    (File),
-    .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits),
-    .CfgFirst(CfgFirst)
+    .Words         (Words),
+    .Bits          (Pe * WeightBits),
+    .File          (File),
+    .CfgIndex      (CfgIndex),
+    .CfgBits       (CfgBits),
+    .CfgFirst      (CfgFirst),
+    .CfgMemoryBits (CfgMemoryBits),
+    .CfgAddressBits(CfgAddressBits)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),

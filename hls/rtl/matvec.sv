@@ -10,40 +10,42 @@
 // accumulator with the output register. Popcount = 1 counts agreeing bits (unsigned), else products
 // are summed in two's complement. Weights must not be configured while a vector is inside.
 module matvec #(
-  parameter int Rows       = 4,
-  parameter int Columns    = 8,
-  parameter int Pe         = 2,   // rows per cycle, divides Rows
-  parameter int Simd       = 4,   // columns per cycle, divides Columns
-  parameter int InBits     = 4,   // per input element
-  parameter int InKind     = 0,   // 0 unsigned, 1 signed, 2 bipolar (bit 0 is -1)
-  parameter int WeightBits = 4,   // per weight
-  parameter int WeightKind = 1,   // 1 signed, 2 bipolar
-  parameter int AccBits    = 12,  // accumulator, wraps
-  parameter int Popcount   = 0,   // 1: both sides bipolar
-  parameter int Groups     = 1,   // group g of the rows sees the g-th vector, divides Rows / Pe
-  parameter     File       = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
-  parameter int CfgIndex   = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits    = Pe * Simd * WeightBits,
-  parameter int CfgFirst   = 0  // 1: the chain begins here
+  parameter int Rows           = 4,
+  parameter int Columns        = 8,
+  parameter int Pe             = 2,   // rows per cycle, divides Rows
+  parameter int Simd           = 4,   // columns per cycle, divides Columns
+  parameter int InBits         = 4,   // per input element
+  parameter int InKind         = 0,   // 0 unsigned, 1 signed, 2 bipolar (bit 0 is -1)
+  parameter int WeightBits     = 4,   // per weight
+  parameter int WeightKind     = 1,   // 1 signed, 2 bipolar
+  parameter int AccBits        = 12,  // accumulator, wraps
+  parameter int Popcount       = 0,   // 1: both sides bipolar
+  parameter int Groups         = 1,   // group g of the rows sees the g-th vector, divides Rows / Pe
+  parameter     File           = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
+  parameter int CfgIndex       = 0,   // this memory's number on the configuration bus
+  parameter int CfgBits        = Pe * Simd * WeightBits,
+  parameter int CfgFirst       = 0,   // 1: the chain begins here
+  parameter int CfgMemoryBits  = 8,   // of the bus's memory number
+  parameter int CfgAddressBits = 16   // and of its addresses
 ) (
-  input  logic                   clk_i,
-  input  logic                   rst_ni,  // synchronous, active low
+  input  logic                      clk_i,
+  input  logic                      rst_ni,  // synchronous, active low
   // Simd elements of the vector, lane 0 in the low bits
-  input  logic                   valid_i,
-  output logic                   ready_o,
-  input  logic [Simd*InBits-1:0] data_i,
+  input  logic                      valid_i,
+  output logic                      ready_o,
+  input  logic [Simd*InBits-1:0]    data_i,
   // Pe accumulators, lane 0 in the low bits
-  output logic                   valid_o,
-  input  logic                   ready_i,
-  output logic [Pe*AccBits-1:0]  data_o,
+  output logic                      valid_o,
+  input  logic                      ready_i,
+  output logic [Pe*AccBits-1:0]     data_o,
   // configuration, see memory.sv
-  input  logic                   cfg_valid_i,
-  input  logic                   cfg_write_i,
-  input  logic [7:0]             cfg_memory_i,
-  input  logic [15:0]            cfg_address_i,
-  input  logic [CfgBits-1:0]     cfg_data_i,
-  input  logic [CfgBits-1:0]     cfg_chain_i,
-  output logic [CfgBits-1:0]     cfg_chain_o
+  input  logic                      cfg_valid_i,
+  input  logic                      cfg_write_i,
+  input  logic [CfgMemoryBits-1:0]  cfg_memory_i,
+  input  logic [CfgAddressBits-1:0] cfg_address_i,
+  input  logic [CfgBits-1:0]        cfg_data_i,
+  input  logic [CfgBits-1:0]        cfg_chain_i,
+  output logic [CfgBits-1:0]        cfg_chain_o
 );
 
   localparam int ColumnFolds = Columns / Simd;
@@ -101,12 +103,14 @@ module matvec #(
   );
 
   memory #(
-    .Words   (Words),
-    .Bits    (Pe * RowBits),
-    .File    (File),
-    .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits),
-    .CfgFirst(CfgFirst)
+    .Words         (Words),
+    .Bits          (Pe * RowBits),
+    .File          (File),
+    .CfgIndex      (CfgIndex),
+    .CfgBits       (CfgBits),
+    .CfgFirst      (CfgFirst),
+    .CfgMemoryBits (CfgMemoryBits),
+    .CfgAddressBits(CfgAddressBits)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),

@@ -10,35 +10,42 @@
 // is for the time between vectors. Reset keeps every word; cfg_address_i must be below Words, its
 // higher bits are ignored.
 module memory #(
-  parameter int Words    = 8,   // at most 2^16
-  parameter int Bits     = 16,  // per word
-  parameter     File     = "",  // $readmemh image, one word per line
-  parameter int CfgIndex = 0,   // this memory's number on the configuration bus
-  parameter int CfgBits  = 16,  // width of the configuration bus, at least Bits
-  parameter int CfgFirst = 0    // 1: the chain begins here, cfg_chain_i is not read
+  parameter int Words          = 8,   // at most 2^CfgAddressBits
+  parameter int Bits           = 16,  // per word
+  parameter     File           = "",  // $readmemh image, one word per line
+  parameter int CfgIndex       = 0,   // this memory's number on the configuration bus
+  parameter int CfgBits        = 16,  // width of the configuration bus, at least Bits
+  parameter int CfgFirst       = 0,   // 1: the chain begins here, cfg_chain_i is not read
+  parameter int CfgMemoryBits  = 8,   // of the bus's memory number
+  parameter int CfgAddressBits = 16   // and of its addresses, at most 32
 ) (
-  input  logic                                          clk_i,
-  input  logic                                          rst_ni,  // synchronous, active low
+  input  logic                                           clk_i,
+  input  logic                                           rst_ni,         // synchronous, active low
   // datapath
-  input  logic                                          enable_i,       // read a word
-  input  logic                                          advance_i,      // move it to data_o
+  input  logic                                           enable_i,       // read a word
+  input  logic                                           advance_i,      // move it to data_o
   input  logic [((Words > 1) ? $clog2(Words) : 1) - 1:0] address_i,
-  output logic [Bits-1:0]                               data_o,
+  output logic [Bits-1:0]                                data_o,
   // configuration
-  input  logic                                          cfg_valid_i,    // one access this cycle
-  input  logic                                          cfg_write_i,
-  input  logic [7:0]                                    cfg_memory_i,   // which memory
-  input  logic [15:0]                                   cfg_address_i,  // which word
-  input  logic [CfgBits-1:0]                            cfg_data_i,     // low Bits are written
-  input  logic [CfgBits-1:0]                            cfg_chain_i,    // earlier memories' reads
-  output logic [CfgBits-1:0]                            cfg_chain_o     // two cycles after a read
+  input  logic                                           cfg_valid_i,    // one access this cycle
+  input  logic                                           cfg_write_i,
+  input  logic [CfgMemoryBits-1:0]                       cfg_memory_i,   // which memory
+  input  logic [CfgAddressBits-1:0]                      cfg_address_i,  // which word
+  input  logic [CfgBits-1:0]                             cfg_data_i,     // low Bits are written
+  input  logic [CfgBits-1:0]                             cfg_chain_i,    // earlier memories' reads
+  output logic [CfgBits-1:0]                             cfg_chain_o     // two cycles after a read
 );
 
   localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
 
-  initial if (CfgBits < Bits || Words > 65536 || CfgIndex > 255) begin
-    $fatal(1, "%m: CfgBits=%0d must be at least Bits=%0d, Words=%0d at most 65536, CfgIndex=%0d 255",
-           CfgBits, Bits, Words, CfgIndex);
+  initial if (CfgBits < Bits) $fatal(1, "%m: CfgBits=%0d is below Bits=%0d", CfgBits, Bits);
+  initial if (AddressBits > CfgAddressBits || CfgAddressBits > 32) begin
+    $fatal(1, "%m: Words=%0d need %0d bits of address, not CfgAddressBits=%0d (at most 32)", Words,
+           AddressBits, CfgAddressBits);
+  end
+  initial if (CfgIndex >> CfgMemoryBits != 0 || CfgMemoryBits > 16) begin
+    $fatal(1, "%m: CfgIndex=%0d does not fit CfgMemoryBits=%0d (at most 16)", CfgIndex,
+           CfgMemoryBits);
   end
 
   logic [Bits-1:0] words [Words];
@@ -50,7 +57,7 @@ module memory #(
   logic                   selected, write, read;
   logic                   unused;
 
-  assign selected = cfg_valid_i && cfg_memory_i == 8'(CfgIndex);
+  assign selected = cfg_valid_i && cfg_memory_i == CfgMemoryBits'(CfgIndex);
   assign write    = selected && cfg_write_i;
   assign read     = selected ? !cfg_write_i : enable_i;
   assign address  = selected ? cfg_address_i[AddressBits-1:0] : address_i;

@@ -21,26 +21,28 @@ module threshold #(
   parameter     File            = "",  // $readmemh image: word channel / Lanes
   parameter int CfgIndex        = 0,   // this memory's number on the configuration bus
   parameter int CfgBits         = Lanes * (Steps * ThresholdBits + SignsStored),
-  parameter int CfgFirst        = 0  // 1: the chain begins here
+  parameter int CfgFirst        = 0,   // 1: the chain begins here
+  parameter int CfgMemoryBits   = 8,   // of the bus's memory number
+  parameter int CfgAddressBits  = 16   // and of its addresses
 ) (
-  input  logic                     clk_i,
-  input  logic                     rst_ni,  // synchronous, active low
+  input  logic                      clk_i,
+  input  logic                      rst_ni,  // synchronous, active low
   // accumulators, lane 0 in the low bits
-  input  logic                     valid_i,
-  output logic                     ready_o,
-  input  logic [Lanes*AccBits-1:0] data_i,
+  input  logic                      valid_i,
+  output logic                      ready_o,
+  input  logic [Lanes*AccBits-1:0]  data_i,
   // levels, lane 0 in the low bits
-  output logic                     valid_o,
-  input  logic                     ready_i,
-  output logic [Lanes*OutBits-1:0] data_o,
+  output logic                      valid_o,
+  input  logic                      ready_i,
+  output logic [Lanes*OutBits-1:0]  data_o,
   // configuration, see memory.sv
-  input  logic                     cfg_valid_i,
-  input  logic                     cfg_write_i,
-  input  logic [7:0]               cfg_memory_i,
-  input  logic [15:0]              cfg_address_i,
-  input  logic [CfgBits-1:0]       cfg_data_i,
-  input  logic [CfgBits-1:0]       cfg_chain_i,
-  output logic [CfgBits-1:0]       cfg_chain_o
+  input  logic                      cfg_valid_i,
+  input  logic                      cfg_write_i,
+  input  logic [CfgMemoryBits-1:0]  cfg_memory_i,
+  input  logic [CfgAddressBits-1:0] cfg_address_i,
+  input  logic [CfgBits-1:0]        cfg_data_i,
+  input  logic [CfgBits-1:0]        cfg_chain_i,
+  output logic [CfgBits-1:0]        cfg_chain_o
 );
 
   localparam int LaneBits    = Steps * ThresholdBits + SignsStored;
@@ -70,12 +72,14 @@ module threshold #(
   assign take = valid_i && advance;
 
   memory #(
-    .Words   (Folds),
-    .Bits    (Lanes * LaneBits),
-    .File    (File),
-    .CfgIndex(CfgIndex),
-    .CfgBits (CfgBits),
-    .CfgFirst(CfgFirst)
+    .Words         (Folds),
+    .Bits          (Lanes * LaneBits),
+    .File          (File),
+    .CfgIndex      (CfgIndex),
+    .CfgBits       (CfgBits),
+    .CfgFirst      (CfgFirst),
+    .CfgMemoryBits (CfgMemoryBits),
+    .CfgAddressBits(CfgAddressBits)
   ) u_thresholds (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),

@@ -11,20 +11,22 @@
 // A request that is not understood is ignored until the line has been silent for
 // 2**SilenceBits cycles; then one error reply is sent and the bridge listens again.
 module uart_bridge #(
-  parameter int          Elements    = 8,    // elements per image, one byte each on the line
-  parameter int          Lanes       = 2,    // elements per beat, divides Elements
-  parameter int          InBits      = 5,    // bits per element, at most 8
-  parameter int          Classes     = 4,
-  parameter int          ClassBits   = 2,
-  parameter int          LogitBits   = 9,    // at most 64
-  parameter bit          LogitSigned = 1'b1,
-  parameter int          CfgBits     = 16,   // widest stored word, at least 1
-  parameter int          Memories    = 1,    // memories on the configuration bus, at most 255
-  parameter logic [63:0] Digest      = '0,   // graph digest, its first byte in the low bits
-  parameter int          SilenceBits = 17    // longest pause inside a request, as a power of two
+  parameter int          Elements       = 8,   // elements per image, one byte each on the line
+  parameter int          Lanes          = 2,   // elements per beat, divides Elements
+  parameter int          InBits         = 5,   // bits per element, at most 8
+  parameter int          Classes        = 4,
+  parameter int          ClassBits      = 2,
+  parameter int          LogitBits      = 9,   // at most 64
+  parameter bit          LogitSigned    = 1'b1,
+  parameter int          CfgBits        = 16,  // widest stored word, at least 1
+  parameter int          Memories       = 1,   // memories on the configuration bus
+  parameter int          CfgMemoryBits  = 8,   // of a memory's number, at most 16
+  parameter int          CfgAddressBits = 16,  // of an address, at most 32
+  parameter logic [63:0] Digest         = '0,  // graph digest, its first byte in the low bits
+  parameter int          SilenceBits    = 17   // longest pause inside a request, as a power of two
 ) (
   input  logic                                   clk_i,
-  input  logic                                   rst_ni,          // synchronous, active low
+  input  logic                                   rst_ni,  // synchronous, active low
   // bytes from uart_rx, and its line
   input  logic                                   rx_valid_i,
   input  logic [7:0]                             rx_data_i,
@@ -45,8 +47,8 @@ module uart_bridge #(
   // configuration bus of the accelerator
   output logic                                   cfg_valid_o,
   output logic                                   cfg_write_o,
-  output logic [7:0]                             cfg_memory_o,
-  output logic [15:0]                            cfg_address_o,
+  output logic [CfgMemoryBits-1:0]               cfg_memory_o,
+  output logic [CfgAddressBits-1:0]              cfg_address_o,
   output logic [CfgBits-1:0]                     cfg_data_o,
   input  logic [CfgBits-1:0]                     cfg_data_i,
   // {changes with each image, last request was refused, class}
@@ -55,9 +57,10 @@ module uart_bridge #(
 
   localparam int LogitBytes = (LogitBits <= 16) ? 2 : (LogitBits <= 32) ? 4 : 8;
   localparam int CfgBytes   = (CfgBits + 7) / 8;
-  localparam int WordBytes  = CfgBytes + 3;                     // word, memory, address
+  localparam int PlaceBytes = 6;                                // memory, address
+  localparam int WordBytes  = CfgBytes + PlaceBytes;
   localparam int RunBytes   = 6 + Classes * LogitBytes;         // status, class, cycles, logits
-  localparam int IdBytes    = 22;                               // status, identification
+  localparam int IdBytes    = 23;                               // status, identification
   localparam int FixBytes   = (WordBytes > IdBytes) ? WordBytes : IdBytes;
   localparam int StageBytes = (RunBytes > FixBytes) ? RunBytes : FixBytes;
   localparam int StageBits  = 8 * StageBytes;
@@ -66,9 +69,13 @@ module uart_bridge #(
   localparam int WideBits   = 8 * LogitBytes;
   localparam int CfgWide    = 8 * CfgBytes;
 
-  initial if (Elements > 65535 || Classes > 256 || Memories > 255 || LogitBits > 64) begin
-    $fatal(1, "%m: Elements=%0d, Classes=%0d, Memories=%0d or LogitBits=%0d too large", Elements,
-           Classes, Memories, LogitBits);
+  initial if (Elements > 65535 || Classes > 256 || LogitBits > 64) begin
+    $fatal(1, "%m: Elements=%0d, Classes=%0d or LogitBits=%0d too large", Elements, Classes,
+           LogitBits);
+  end
+  initial if (Memories > 1 << CfgMemoryBits || CfgMemoryBits > 16 || CfgAddressBits > 32) begin
+    $fatal(1, "%m: Memories=%0d, CfgMemoryBits=%0d or CfgAddressBits=%0d too large", Memories,
+           CfgMemoryBits, CfgAddressBits);
   end
 
   localparam logic [7:0] Identify = 8'h01, Run = 8'h02, Write = 8'h03, Read = 8'h04;
@@ -96,11 +103,12 @@ module uart_bridge #(
 
   logic                   body, checked, silent, absent, access;
   logic [7:0]             crc_byte;
+  logic [15:0]            memory;       // as the request has it
 
   assign body    = left_q > LeftBits'(2);              // not yet at the checksum
   assign checked = left_q == LeftBits'(1);             // at its last byte
   assign silent  = &silence_q;
-  assign absent  = {24'd0, cfg_memory_o} >= Memories;
+  assign absent  = {16'd0, memory} >= Memories;
   assign access  = command_q == Write || command_q == Read;
 
   assign crc_byte = (state_q == Reply) ? stage_q[7:0] : rx_data_i;
@@ -138,8 +146,9 @@ module uart_bridge #(
   assign cfg_valid_o   = access_q;  // in state Execute
   assign cfg_write_o   = command_q == Write;
   assign cfg_data_o    = stage_q[StageBits-8*WordBytes +: CfgBits];
-  assign cfg_memory_o  = stage_q[StageBits-24 +: 8];
-  assign cfg_address_o = stage_q[StageBits-16 +: 16];
+  assign memory        = stage_q[StageBits-48 +: 16];
+  assign cfg_memory_o  = memory[CfgMemoryBits-1:0];
+  assign cfg_address_o = stage_q[StageBits-32 +: CfgAddressBits];
 
   assign tx_valid_o = state_q == Reply;
   assign tx_data_o  = body ? stage_q[7:0] : checked ? crc_q[7:0] : crc_q[15:8];
@@ -161,7 +170,7 @@ module uart_bridge #(
           Identify: left_q <= LeftBits'(2);
           Run:      left_q <= LeftBits'(Elements + 2);
           Write:    left_q <= LeftBits'(WordBytes + 2);
-          Read:     left_q <= LeftBits'(3 + 2);
+          Read:     left_q <= LeftBits'(PlaceBytes + 2);
           default: begin
             stage_q[7:0] <= Unknown;
             state_q      <= Reject;
@@ -200,8 +209,8 @@ module uart_bridge #(
         if (command_q == Identify) begin
           left_q                 <= LeftBits'(IdBytes + 2);
           stage_q[8*IdBytes-1:0] <= {
-            Digest, 8'(Memories), 16'(CfgBytes), 7'd0, LogitSigned, 8'(LogitBytes), 16'(Classes),
-            16'(Elements), 8'(InBits), 8'd1, "p", "b", Done};
+            Digest, 16'(Memories), 16'(CfgBytes), 7'd0, LogitSigned, 8'(LogitBytes), 16'(Classes),
+            16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
         end
       end
 

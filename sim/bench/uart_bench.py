@@ -56,7 +56,7 @@ class Size:
 
 
 SMALL = Size("small", 8, 6, 5, 3, 9, True, 20, 2)
-LARGE = Size("large", 25, 5, 1, 10, 17, False, 200, 1)
+LARGE = Size("large", 25, 5, 1, 10, 17, False, 200, 258)
 SIZES = {"small": SMALL, "large": LARGE}
 
 
@@ -163,7 +163,7 @@ async def it_identifies_itself(dut: Any, name: str) -> None:
     bench = await start(dut, SIZES[name])
     size = bench.size
     assert bench.board.identification == Identification(
-        version=1,
+        version=2,
         input_bits=size.input_bits,
         elements=size.elements,
         classes=size.classes,
@@ -197,7 +197,8 @@ async def words_read_back_as_written(dut: Any, name: str) -> None:
     bench = await start(dut, SIZES[name])
     size = bench.size
     rng = random.Random(1)
-    places = [(m, a) for m in range(size.memories) for a in range(WORDS)]
+    memories = {0, 1, size.memories - 1}  # in the large one 1 and 257 differ in the high byte
+    places = [(m, a) for m in sorted(memories) for a in range(WORDS)]
     words = {place: rng.getrandbits(size.cfg_bits) for place in places}
     for (memory, address), word in words.items():
         await bench.call(bench.board.write, memory, address, word)
@@ -206,6 +207,16 @@ async def words_read_back_as_written(dut: Any, name: str) -> None:
     assert bench.read_back("accesses") == 3 * len(places)
     assert bench.read_back("beats") == 0
     await bench.finish()
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
+async def every_bit_of_an_address_reaches_the_bus(dut: Any) -> None:
+    """The widest bus has all 32 bits of the request, a narrower one the low bits."""
+    large = await start(dut, LARGE)
+    for address in (1, 0x12345678, 0x87654321, 0xFFFFFFFF):
+        await large.call(large.board.read, 0, address)
+        assert large.read_back("address") == address
+    await large.finish()
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
@@ -228,7 +239,7 @@ async def any_damaged_bit_is_found(dut: Any) -> None:
     bench = await start(dut, SMALL)
     await bench.call(bench.board.write, 0, 0, 0x12345)
     accesses = bench.read_back("accesses")
-    word = bytes([1, 2, 3, 0, 0, 0])
+    word = bytes([1, 2, 3, 0, 0, 0, 0, 0, 0])
     for frame in (request(Command.RUN, bytes(range(6))), request(Command.WRITE, word)):
         for bit in range(8, 8 * len(frame)):  # another command is a request of another length
             damaged = bytearray(frame)
@@ -251,7 +262,7 @@ async def refusals_say_why(dut: Any) -> None:
     whole = request(Command.RUN, bytes(range(6)))
     for sent in range(1, len(whole)):
         assert await bench.raw(whole[:sent]) is Status.TIMEOUT
-    for memory in (SMALL.memories, 255):
+    for memory in (SMALL.memories, 255, 256, 65535):
         assert await bench.refusal(bench.board.read, memory, 0) is Status.NO_MEMORY
         assert await bench.refusal(bench.board.write, memory, 0, 1) is Status.NO_MEMORY
     assert bench.read_back("beats") == 0

@@ -8,11 +8,13 @@
 // Stalls       offer and accept are chances in 256 per cycle; 256 never stalls
 // Not          synthesisable, and no judge: it compares no values
 module accelerator_harness #(
-  parameter int InBits   = 8,   // input word
-  parameter int OutBits  = 8,   // output word, one per image
-  parameter int CfgBits  = 8,   // configuration word
-  parameter int Beats    = 1,   // input words per image
-  parameter int Capacity = 16   // input words held
+  parameter int InBits         = 8,  // input word
+  parameter int OutBits        = 8,  // output word, one per image
+  parameter int CfgBits        = 8,  // configuration word
+  parameter int CfgMemoryBits  = 8,
+  parameter int CfgAddressBits = 16,
+  parameter int Beats          = 1,  // input words per image
+  parameter int Capacity       = 16  // input words held
 );
 
   localparam int ResetCycles = 4;
@@ -35,10 +37,10 @@ module accelerator_harness #(
   bit start;
   int first, images, watchdog, tail;
   int offer = 256, accept = 256;
-  logic               cfg_valid, cfg_write;
-  logic [7:0]         cfg_memory;
-  logic [15:0]        cfg_address;
-  logic [CfgBits-1:0] cfg_data;
+  logic                      cfg_valid, cfg_write;
+  logic [CfgMemoryBits-1:0]  cfg_memory;
+  logic [CfgAddressBits-1:0] cfg_address;
+  logic [CfgBits-1:0]        cfg_data;
   initial {cfg_valid, cfg_write} = '0;
 
   // read by the bench
@@ -57,20 +59,20 @@ module accelerator_harness #(
   int unsigned noise_q;
 
   accelerator u_accelerator (
-    .clk_i(clk),
-    .rst_ni(rst_nq),
-    .valid_i(valid_q),
-    .ready_o(in_ready),
-    .data_i(data_q),
-    .valid_o(out_valid),
-    .ready_i(ready_q),
-    .data_o(out_data),
-    .cfg_valid_i(cfg_valid),
-    .cfg_write_i(cfg_write),
-    .cfg_memory_i(cfg_memory),
+    .clk_i        (clk),
+    .rst_ni       (rst_nq),
+    .valid_i      (valid_q),
+    .ready_o      (in_ready),
+    .data_i       (data_q),
+    .valid_o      (out_valid),
+    .ready_i      (ready_q),
+    .data_o       (out_data),
+    .cfg_valid_i  (cfg_valid),
+    .cfg_write_i  (cfg_write),
+    .cfg_memory_i (cfg_memory),
     .cfg_address_i(cfg_address),
-    .cfg_data_i(cfg_data),
-    .cfg_data_o(cfg_read)
+    .cfg_data_i   (cfg_data),
+    .cfg_data_o   (cfg_read)
   );
 
   initial begin

@@ -8,16 +8,18 @@
 // hash = 3 * hash + element over the image; logit c = hash + 5 * c; class = hash % Classes. It
 // also watches the rules the bridge must keep and remembers each breach.
 module uart_echo #(
-  parameter int Divider     = 8,
-  parameter int Elements    = 6,
-  parameter int Lanes       = 2,
-  parameter int InBits      = 5,
-  parameter int Classes     = 3,
-  parameter int LogitBits   = 9,
-  parameter bit LogitSigned = 1'b1,
-  parameter int CfgBits     = 20,
-  parameter int Memories    = 2,
-  parameter int Delay       = 40
+  parameter int Divider        = 8,
+  parameter int Elements       = 6,
+  parameter int Lanes          = 2,
+  parameter int InBits         = 5,
+  parameter int Classes        = 3,
+  parameter int LogitBits      = 9,
+  parameter bit LogitSigned    = 1'b1,
+  parameter int CfgBits        = 20,
+  parameter int Memories       = 2,
+  parameter int CfgMemoryBits  = 8,
+  parameter int CfgAddressBits = 16,
+  parameter int Delay          = 40
 ) (
   input  logic        clk_i,
   input  logic        rst_ni,
@@ -27,6 +29,7 @@ module uart_echo #(
   output logic [31:0] cycles_o,    // of the last image, first beat to result
   output logic [15:0] beats_o,     // taken since reset
   output logic [15:0] accesses_o,  // on the configuration bus since reset
+  output logic [31:0] address_o,   // of the last access
   output logic        breach_o     // an access during an image, or a beat too many
 );
 
@@ -41,8 +44,8 @@ module uart_echo #(
   logic [Lanes*InBits-1:0]                data;
   logic [ClassBits+Classes*LogitBits-1:0] result;
   logic                                   cfg_valid, cfg_write;
-  logic [7:0]                             cfg_memory;
-  logic [15:0]                            cfg_address;
+  logic [CfgMemoryBits-1:0]               cfg_memory;
+  logic [CfgAddressBits-1:0]              cfg_address;
   logic [CfgBits-1:0]                     cfg_wdata, cfg_word_q, cfg_rdata_q;
 
   uart_rx #(.Divider(Divider)) u_rx (
@@ -57,6 +60,7 @@ module uart_echo #(
   uart_bridge #(
     .Elements(Elements), .Lanes(Lanes), .InBits(InBits), .Classes(Classes), .ClassBits(ClassBits),
     .LogitBits(LogitBits), .LogitSigned(LogitSigned), .CfgBits(CfgBits), .Memories(Memories),
+    .CfgMemoryBits(CfgMemoryBits), .CfgAddressBits(CfgAddressBits),
     .Digest(64'hefcdab8967452301), .SilenceBits(10)
   ) u_bridge (
     .clk_i, .rst_ni,
@@ -77,7 +81,7 @@ module uart_echo #(
   logic                 busy_q, result_valid;
   logic [31:0]          count_q;
 
-  assign place        = PlaceBits'(16'(cfg_memory) * 16'(Words) + cfg_address);
+  assign place        = PlaceBits'(16'(cfg_memory) * 16'(Words) + 16'(cfg_address));
   assign ready        = !busy_q || (beat_q < 16'(Beats) && stall_q[1:0] != '0);
   assign result_valid = busy_q && beat_q == 16'(Beats) && delay_q == '0;
 
@@ -111,6 +115,7 @@ module uart_echo #(
     if (valid && busy_q && beat_q == 16'(Beats)) breach_o <= 1'b1;
     if (cfg_valid) begin
       accesses_o  <= accesses_o + 1'b1;
+      address_o   <= 32'(cfg_address);
       cfg_word_q  <= words[place];
       if (cfg_write) words[place] <= cfg_wdata;
       if (busy_q || valid) breach_o <= 1'b1;

@@ -17,14 +17,16 @@ module uart_harness (
   output logic [31:0] small_cycles_o,
   output logic [15:0] small_beats_o,
   output logic [15:0] small_accesses_o,
+  output logic [31:0] small_address_o,
   output logic        small_breach_o,
-  // large: the board's baud rate, one beat per image, unsigned logits of 4 bytes
+  // large: the board's baud rate, one beat per image, unsigned logits of 4 bytes, widest places
   input  logic        large_rx_i,
   output logic        large_tx_o,
   output logic [7:0]  large_led_o,
   output logic [31:0] large_cycles_o,
   output logic [15:0] large_beats_o,
   output logic [15:0] large_accesses_o,
+  output logic [31:0] large_address_o,
   output logic        large_breach_o
 );
 
@@ -36,16 +38,17 @@ module uart_harness (
   ) u_small (
     .clk_i, .rst_ni, .rx_i(small_rx_i), .tx_o(small_tx_o), .led_o(small_led_o),
     .cycles_o(small_cycles_o), .beats_o(small_beats_o), .accesses_o(small_accesses_o),
-    .breach_o(small_breach_o)
+    .address_o(small_address_o),    .breach_o(small_breach_o)
   );
 
   uart_echo #(
     .Divider(25), .Elements(5), .Lanes(5), .InBits(1), .Classes(10), .LogitBits(17),
-    .LogitSigned(1'b0), .CfgBits(200), .Memories(1), .Delay(0)
+    .LogitSigned(1'b0), .CfgBits(200), .Memories(258),
+    .CfgMemoryBits(9), .CfgAddressBits(32), .Delay(0)
   ) u_large (
     .clk_i, .rst_ni, .rx_i(large_rx_i), .tx_o(large_tx_o), .led_o(large_led_o),
     .cycles_o(large_cycles_o), .beats_o(large_beats_o), .accesses_o(large_accesses_o),
-    .breach_o(large_breach_o)
+    .address_o(large_address_o),    .breach_o(large_breach_o)
   );
 
 endmodule

@@ -156,6 +156,27 @@ def test_the_configuration_port_reads_and_writes_every_memory(made, simulator, c
         assert word is None or int(answer, 16) & mask == word  # above the word come other bits
 
 
+def test_a_word_beyond_65536_is_read_and_written(simulator, compiled, tmp_path):
+    graph = binary_network([300, 230, 3])
+    plan = make_plan(graph, folding={"fc0": Folding(1, 1), "fc1": Folding(1, 1)})
+    build(graph, plan, tmp_path / "build")
+    session = Session(load_build(tmp_path / "build"), random_images(graph, 1), compiled, simulator)
+    far, near = 68_999, 68_999 - 65_536
+    word = {a: int(np.signbit(-graph.node("fc0").op.weights.ravel()[a])) for a in (far, near)}
+    steps = [(far, None), (far, 1 - word[far]), (far, None), (near, None), (far, word[far])]
+    accesses = [
+        {"memory": 0, "address": address, "data": None if data is None else f"{data:x}"}
+        for address, data in steps
+    ]
+
+    found = session.run([[]], config=accesses)
+
+    read = [answer and int(answer, 16) & 1 for answer in found.summary["config"]]
+    assert read == [word[far], None, 1 - word[far], word[near], None]
+    expected = graph.evaluate_all(session.x)[graph.logits]
+    np.testing.assert_array_equal(found.logits[0], expected)
+
+
 def test_an_accelerator_that_stops_is_a_hang_and_not_a_timeout(make, simulator, compiled):
     made = make("binary")
     x = random_images(made.graph, 3)

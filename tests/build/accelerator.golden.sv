@@ -21,8 +21,8 @@ module accelerator #(
   // configuration, only between images
   input  logic cfg_valid_i,
   input  logic cfg_write_i,
-  input  logic [7:0] cfg_memory_i,
-  input  logic [15:0] cfg_address_i,
+  input  logic [1:0] cfg_memory_i,
+  input  logic [1:0] cfg_address_i,
   input  logic [9:0] cfg_data_i,
   output logic [9:0] cfg_data_o
 );
@@ -55,7 +55,9 @@ module accelerator #(
     .File(Fc0WeightsFile),
     .CfgIndex(0),
     .CfgBits(10),
-    .CfgFirst(0)
+    .CfgFirst(0),
+    .CfgMemoryBits(2),
+    .CfgAddressBits(2)
   ) u_fc0 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -88,7 +90,9 @@ module accelerator #(
     .File(Act0ThresholdsFile),
     .CfgIndex(1),
     .CfgBits(10),
-    .CfgFirst(1)
+    .CfgFirst(1),
+    .CfgMemoryBits(2),
+    .CfgAddressBits(2)
   ) u_act0 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -152,7 +156,9 @@ module accelerator #(
     .File(Fc1WeightsFile),
     .CfgIndex(2),
     .CfgBits(10),
-    .CfgFirst(0)
+    .CfgFirst(0),
+    .CfgMemoryBits(2),
+    .CfgAddressBits(2)
   ) u_fc1 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +112,17 @@ def test_verilator_finds_nothing_but_the_open_high_water_output(tmp_path):
         assert [line for line in warnings if "high_water_o" not in line] == []
 
 
-def test_a_memory_the_bus_cannot_address_is_refused():
+def test_the_configuration_bus_is_as_wide_as_the_deepest_memory_and_their_number_need():
+    graph = binary_network([512, 256, 2])
+    folding = {"fc0": Folding(1, 1), "fc1": Folding(1, 1)}
+    net = netlist(graph, Plan(digest(graph), folding, {"act0_fifo": 256}))
+    assert [memory.words for memory in net.memories] == [131072, 256, 512]
+    assert (net.cfg_address_bits, net.cfg_memory_bits) == (17, 2)
+    assert "input  logic [16:0] cfg_address_i," in netlist_text(net)
+
+
+def test_a_memory_the_bus_cannot_address_is_refused(monkeypatch):
+    monkeypatch.setattr(sys.modules[netlist.__module__], "MAX_WORDS", 1 << 16)
     graph = binary_network([512, 256, 2])
     plan = Plan(digest(graph), {"fc0": Folding(1, 1), "fc1": Folding(1, 1)}, {"act0_fifo": 256})
     with pytest.raises(InputError, match=r"^node 'fc0': 131072 memory words where .* raise pe or"):

@@ -21,8 +21,8 @@ class Loopback:
         self._waiting = b""
 
     @staticmethod
-    def identification(*, version=1, magic=b"bp"):
-        sizes = [version, 5, 3, 0, 2, 0, 2, 1, 4, 0, 2]
+    def identification(*, version=2, magic=b"bp"):
+        sizes = [version, 5, 3, 0, 2, 0, 2, 1, 4, 0, 2, 1]
         return b"\0" + magic + bytes(sizes) + bytes.fromhex(DIGEST)[:8]
 
     def write(self, data):
@@ -40,7 +40,7 @@ def test_the_identification_is_read():
     identity = Board(Loopback()).identification
     assert (identity.elements, identity.input_bits, identity.classes) == (3, 5, 2)
     assert (identity.logit_bytes, identity.logits_signed) == (2, True)
-    assert (identity.word_bytes, identity.memories) == (4, 2)
+    assert (identity.word_bytes, identity.memories) == (4, 258)
     assert identity.digest == DIGEST[:16]
 
 
@@ -61,10 +61,10 @@ def test_a_run_is_one_byte_per_element_and_signed_logits():
 def test_a_word_is_followed_by_its_place():
     port = Loopback(WRITE=b"\0", READ=b"\0\x78\x56\x34\x12")
     board = Board(port)
-    board.write(1, 0x0203, 0x0A0B0C0D)
-    assert port.sent[-1][1:-2] == bytes.fromhex("0d0c0b0a 01 0302")
+    board.write(0x0105, 0x01020304, 0x0A0B0C0D)
+    assert port.sent[-1][1:-2] == bytes.fromhex("0d0c0b0a 0501 04030201")
     assert board.read(1, 5) == 0x12345678
-    assert port.sent[-1][1:-2] == bytes.fromhex("01 0500")
+    assert port.sent[-1][1:-2] == bytes.fromhex("0100 05000000")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_silent_board_is_an_error():
         Board(type("Silent", (Loopback,), {"read": lambda self, count: b""})())
 
 
-@pytest.mark.parametrize("changed", [{"version": 2}, {"magic": b"xx"}])
+@pytest.mark.parametrize("changed", [{"version": 1}, {"magic": b"xx"}])
 def test_another_protocol_is_an_error(changed):
     with pytest.raises(ClaimError, match="program a bitstream of this version"):
         Board(Loopback(IDENTIFY=Loopback.identification(**changed)))

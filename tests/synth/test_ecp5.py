@@ -72,7 +72,7 @@ def test_a_lost_initial_value_is_found(made, tmp_path):
         cell = {"type": "TRELLIS_DPR16X4", "parameters": {"INITVAL": "1" * ones}}
         for file, cells in (("a.json", {name: store}), ("b.json", {f"{name}.0.0": cell})):
             (tmp_path / file).write_text(json.dumps({"modules": {"ulx3s": {"cells": cells}}}))
-        one = type(net)(net.units[:1], net.cfg_bits)
+        one = type(net)(net.units[:1])
         return check_memories(one, tmp_path / "a.json", tmp_path / "b.json")
 
     assert check(initial, ones) == {"fc0.weights": {"TRELLIS_DPR16X4": 1}}

@@ -9,9 +9,9 @@ import numpy as np
 from flow.attack.loss import CrossEntropy, logit_temperature
 from flow.attack.result import AttackResult
 from flow.attack.rounds import Images, Progress, Proposal, check_labels, draw_batch, play
+from flow.certify.effect import Score
 from flow.certify.flips import single_flips
 from flow.certify.stored_bits import StoredBits
-from flow.certify.suffix import Score
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Array, Fault, Graph

@@ -13,7 +13,7 @@ from flow.attack.loss import CrossEntropy, Loss, logit_temperature
 from flow.attack.result import AttackResult
 from flow.attack.rounds import Progress, Proposal, draw_batch, play
 from flow.attack.surrogate import Surrogate, by_layer
-from flow.certify.flips import check_chain
+from flow.certify.chain import check_chain
 from flow.certify.stored_bits import StoredBits
 from flow.engine import BatchedEngine
 from flow.ir import Array, Fault, Graph

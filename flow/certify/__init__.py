@@ -13,13 +13,14 @@ from flow.certify.certificate import (
 )
 from flow.certify.check import check
 from flow.certify.complete import Budget, certify_complete, certify_linear
+from flow.certify.effect import Effect
+from flow.certify.flip_files import single_flips_in_parts, write_flip_table
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
 from flow.certify.k_flips import KFlips, certify_k_flips, k_flips
 from flow.certify.pixel import certify_pixel
 from flow.certify.stored_bits import StoredBits
 from flow.certify.subject import Checked
-from flow.certify.suffix import Effect
 from flow.certify.witness import Effort
 
 __all__ = [
@@ -50,4 +51,6 @@ __all__ = [
     "propagate_box",
     "save_certificates",
     "single_flips",
+    "single_flips_in_parts",
+    "write_flip_table",
 ]

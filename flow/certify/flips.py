@@ -1,34 +1,35 @@
 """Every single stored bit flip, exactly: which images change, and how.
 
-One flip changes one element of its node's output. What the rest of the network makes of that
-element depends only on its new value, so each (image, element, value) is followed once however
-many flips lead to it. Nothing is bounded or approximated: accumulators wrap and unsorted
-thresholds act as in ``Graph.evaluate``, which a test compares fault by fault.
+One flip changes one element, or one channel of an image; ``flow.delta`` computes again only what
+that reaches, on any graph that ends in a class. Nothing is bounded or approximated: accumulators
+wrap and unsorted thresholds act as in ``Graph.evaluate``, which a test compares fault by fault.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.certify.stored_bits import Block, StoredBits
-from flow.certify.struck import channel, struck_outputs
-from flow.certify.suffix import Effect, Followed, Score, Suffix
+from flow.certify.effect import Effect, Score, effects, standing
+from flow.certify.input import check_labels
+from flow.certify.stored_bits import StoredBits
+from flow.delta import Program, Strikes, Tally, Walker
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Array, Graph
-from flow.ops import Add, ArgMax, MatVec, Threshold
 
 Progress = Callable[[int, int], None]
 
-# Values of one element under all of its flips that are held at once, times eight bytes.
-_HELD = 1 << 22
+# Results of (flip, image) pairs held at once by each thread, and elements of clean runs.
+_PAIRS = 1 << 22
+_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,151 +85,82 @@ def single_flips(
     y: Array,
     score: Score | None = None,
     device: str = "cpu",
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> SingleFlips:
     """Flip every stored bit of ``graph``, one at a time, on every image; exact, exhaustive.
 
+    Memory grows with stored bits times images by one bit each (``critical``), and not otherwise.
+
     Args:
-        graph: a chain of one-dimensional layers that ends in ArgMax.
-        x: images, (batch, inputs); y: their labels, (batch,).
+        x: images, (batch, *input shape); y: their labels, (batch,).
         score: of logits (any, classes) and labels, one float64 each; its rise is summed for
             every flip, and nothing is scored without it.
-        progress: called with (channels done, channels in all).
+        device: of the clean runs. jobs: threads that follow flips.
+        progress: called with (images done, images in all).
 
     Raises:
-        InputError: the graph is no such chain, or labels and images do not match.
+        InputError: the graph does not end in the ArgMax of a vector, or labels and images do not
+            match, or there is no g++.
     """
-    check_chain(graph, x, y)
-    bits = StoredBits.of(graph)
-    engine = BatchedEngine(graph, device=device)
-    tally = _Tally.empty(len(bits), len(x))
-    parts = list(_chunks(graph, bits, len(x)))
-    steps = len(parts) * _channel_count(graph)
+    check_labels(graph, x, y)
+    if jobs < 1:
+        raise InputError(f"jobs {jobs}: give 1 or more")
+    program, engine = Program.of(graph), BatchedEngine(graph, device=device)
+    tally = Tally(len(StoredBits.of(graph)), len(x), len(Effect))
+    correct = np.zeros(len(x), dtype=np.bool_)
+    walkers: SimpleQueue[Walker] = SimpleQueue()
+    for _ in range(jobs):
+        walkers.put(Walker(program))
+
+    def enter(span: slice, values: dict[str, Array]) -> int:
+        images: int = span.stop - span.start
+        walker = walkers.get()
+        try:
+            for part in _parts(span, max(1, _PAIRS // max(1, tally.flips))):
+                inside = slice(part.start - span.start, part.stop - span.start)
+                found = walker.strike({name: edge[inside] for name, edge in values.items()})
+                _count(tally, part, found, y[part], score)
+        finally:
+            walkers.put(walker)
+        return images
+
     done = 0
-    for part in parts:
-        view = Suffix(engine, engine.run_all(x[part]), y[part], score)
-        tally.correct[part] = view.classes == view.y
-        for places, where, values in _channels(view, bits):
-            tally.add(part, places, view.follow(*where, values))
-            done += 1
-            if progress is not None:
-                progress(done, steps)
+    with ThreadPoolExecutor(jobs) as pool:
+        for block in _parts(slice(0, len(x)), _whole_bytes(_ELEMENTS // program.elements, jobs)):
+            values = engine.run_edges(x[block], (*program.edges, graph.output))
+            correct[block] = values.pop(graph.output) == y[block]
+            share = _whole_bytes(-(-(block.stop - block.start) // (4 * jobs)), 1)
+            spans = list(_parts(block, share))
+            pieces = (
+                {n: v[s.start - block.start : s.stop - block.start] for n, v in values.items()}
+                for s in spans
+            )
+            for images in pool.map(enter, spans, pieces):
+                done += images
+                if progress is not None:
+                    progress(done, len(x))
     return SingleFlips(
-        digest(graph), bits, tally.correct, tally.counts, tally.critical,
-        tally.critical_faults, tally.worst_fault, tally.rises,
+        digest(graph), StoredBits.of(graph), correct, tally.counts, tally.critical,
+        tally.critical_faults, tally.worst, tally.rises,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tally:
-    """The arrays of ``SingleFlips`` being filled, and each image's lowest standing so far."""
-
-    correct: NDArray[np.bool_]
-    counts: Array
-    critical: NDArray[np.uint8]
-    critical_faults: Array
-    worst_fault: Array
-    lowest: Array
-    rises: NDArray[np.float64]
-
-    @classmethod
-    def empty(cls, flips: int, images: int) -> _Tally:
-        return cls(
-            correct=np.zeros(images, dtype=np.bool_),
-            counts=np.zeros((flips, len(Effect)), dtype=np.int64),
-            critical=np.zeros((flips, -(-images // 8)), dtype=np.uint8),
-            critical_faults=np.zeros(images, dtype=np.int64),
-            worst_fault=np.full(images, -1),
-            lowest=np.full(images, np.iinfo(np.int64).max),
-            rises=np.zeros(flips),
-        )
-
-    def add(self, part: slice, places: list[slice], seen: Followed) -> None:
-        """Enter the flips at ``places`` (one after the other in ``seen``) on images ``part``."""
-        packed = slice(part.start // 8, -(-part.stop // 8))
-        changed = seen.effect >= Effect.RIGHT_TO_WRONG
-        self.critical_faults[part] += changed.sum(axis=0)
-        start = 0
-        for place in places:
-            rows = slice(start, start + place.stop - place.start)
-            for kind in Effect:
-                self.counts[place, kind] += (seen.effect[rows] == kind).sum(axis=1)
-            self.critical[place, packed] = np.packbits(changed[rows], axis=1)
-            if seen.rise is not None:
-                self.rises[place] += seen.rise[rows].sum(axis=1)
-            self._keep_worst(part, place.start, seen.standing[rows])
-            start = rows.stop
-
-    def _keep_worst(self, part: slice, first: int, standing: Array) -> None:
-        row = standing.argmin(axis=0)
-        found, position = standing[row, np.arange(standing.shape[1])], row + first
-        lowest, worst = self.lowest[part], self.worst_fault[part]
-        better = (found < lowest) | ((found == lowest) & (position < worst))
-        lowest[better], worst[better] = found[better], position[better]
+def _count(tally: Tally, part: slice, found: Strikes, y: Array, score: Score | None) -> None:
+    """Enter what became of every flip on the images ``part``."""
+    label, clean = y[found.image], found.logits[found.clean]
+    rise = None
+    if score is not None:
+        rise = score(found.logits, label) - score(clean, y)[found.image]
+    effect = effects(found.logits, clean[found.image], label)
+    tally.enter(part, found.result, effect, standing(found.logits, label), rise)
 
 
-def _channels(
-    view: Suffix, bits: StoredBits
-) -> Iterator[tuple[list[slice], tuple[int, int], Array]]:
-    """For each channel of each edge that a mixing node reads: its flips and the values they give.
-
-    Yields the positions of the flips (slices, in order), (consumer, channel) and the values.
-    """
-    nodes = view.engine.graph.nodes
-    by_node: dict[str, dict[str, Block]] = {}
-    for block in bits.blocks:
-        by_node.setdefault(block.node, {})[block.parameter] = block
-    for first, consumer in _segments(view.engine.graph):
-        for unit in range(view.engine.graph.edge(nodes[first].output).shape[0]):
-            places: list[slice] = []
-            found: list[Array] = []
-            for k in range(first, consumer):
-                struck = struck_outputs(nodes[k].op, view.edges[nodes[k].inputs[0]], unit=unit)
-                for name, values in struck.items():
-                    places.append(by_node[nodes[k].name][name].positions(unit))
-                    found.append(_through(view.engine.graph, k + 1, consumer, unit, values))
-            if found:
-                yield places, (consumer, unit), np.concatenate(found)
+def _parts(span: slice, size: int) -> Iterator[slice]:
+    for start in range(span.start, span.stop, size):
+        yield slice(start, min(start + size, span.stop))
 
 
-def _through(graph: Graph, first: int, consumer: int, unit: int, values: Array) -> Array:
-    for node in graph.nodes[first:consumer]:
-        values = channel(node.op, unit).evaluate(values[..., None])[..., 0]
-    return values
-
-
-def _segments(graph: Graph) -> list[tuple[int, int]]:
-    """(first, consumer): nodes from ``first`` on act channel by channel; ``consumer`` mixes."""
-    mixing = [k for k, node in enumerate(graph.nodes) if not isinstance(node.op, Threshold | Add)]
-    starts = [0, *(k for k in mixing if k > 0)]
-    return list(pairwise(starts))
-
-
-def _channel_count(graph: Graph) -> int:
-    return sum(graph.edge(graph.nodes[k].output).shape[0] for k, _ in _segments(graph))
-
-
-def _chunks(graph: Graph, bits: StoredBits, images: int) -> Iterator[slice]:
-    """Whole bytes of images, as many as the flips of the busiest channel leave room for."""
-    busiest = max((block.size // block.shape[0] for block in bits.blocks), default=1)
-    size = max(8, _HELD // busiest // 8 * 8)
-    return (slice(k, min(k + size, images)) for k in range(0, images, size))
-
-
-def check_chain(graph: Graph, x: Array, y: Array) -> None:
-    """Raise ``InputError`` unless flips can be followed along ``graph`` and ``y`` labels ``x``."""
-    source = graph.input
-    for node in graph.nodes:
-        known = isinstance(node.op, MatVec | Threshold | Add | ArgMax)
-        grouped = isinstance(node.op, MatVec) and node.op.groups != 1
-        ends = isinstance(node.op, ArgMax) == (node is graph.nodes[-1])
-        flat = len(graph.edge(source).shape) == 1
-        if not (known and ends and flat) or grouped or node.inputs != (source,):
-            raise InputError(
-                f"node {node.name!r}: single flips are followed along a chain of one-dimensional "
-                "MatVec, Threshold and Add that ends in ArgMax; use a campaign for this graph"
-            )
-        source = node.output
-    classes = graph.edge(graph.logits).shape[0]
-    if y.shape != (len(x),) or (y.size and not (y.min() >= 0 and y.max() < classes)):
-        raise InputError(f"labels must be {len(x)} integers from 0 to {classes - 1}, one per image")
+def _whole_bytes(images: int, jobs: int) -> int:
+    """So many images that threads never write the same byte of ``critical``."""
+    return max(8 * jobs, images // 8 * 8)

@@ -17,7 +17,8 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
-from flow.certify.flips import check_chain, single_flips
+from flow.certify.chain import check_chain
+from flow.certify.flips import single_flips
 from flow.certify.input import last_product
 from flow.certify.stored_bits import StoredBits
 from flow.engine import BatchedEngine

@@ -54,11 +54,11 @@ def in_parts(
     found: list[CertificateSet] = []
     for first in range(0, max(len(x), 1), images):
         span = slice(first, first + images)
-        part = folder / f"{_key(graph, x[span], y[span], asked)}.json"
+        part = folder / f"{part_key(graph, x[span], y[span], asked)}.json"
         if part.exists():
             found.append(load_certificates(part))
         else:
-            step = _within(progress, first, len(x[span]), len(x))
+            step = within(progress, first, len(x[span]), len(x))
             found.append(certify(graph, x[span], y=y[span], progress=step))
             save_certificates(found[-1], part)
         if progress is not None:
@@ -69,14 +69,14 @@ def in_parts(
     return whole
 
 
-def _key(graph: Graph, x: Array, y: Array, asked: Mapping[str, Any]) -> str:
-    """What a part is about, short enough for a file name."""
+def part_key(graph: Graph, x: Array, y: Array, asked: Mapping[str, Any]) -> str:
+    """What a part is about, short enough for a file name: equal only for equal questions."""
     subject = [digest(graph), input_digest(x), input_digest(np.asarray(y)), dict(asked)]
     return sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _within(progress: Progress | None, first: int, size: int, total: int) -> Progress | None:
-    """Progress of a part in images of the whole."""
+def within(progress: Progress | None, first: int, size: int, total: int) -> Progress | None:
+    """Progress within a part of ``size`` images from ``first`` on, as images of the whole."""
     if progress is None:
         return None
 

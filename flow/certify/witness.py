@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import Box
-from flow.certify.suffix import standing
+from flow.certify.effect import standing
 from flow.engine import BatchedEngine
 from flow.ir import Array
 

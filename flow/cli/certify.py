@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from flow import stages
-from flow.cli.common import images_of, signed
+from flow.cli.common import images_of, processors, signed
 from flow.console import emit, progress
 from flow.errors import InputError
 from flow.graphfile import load_graph
@@ -21,7 +21,7 @@ verbs = typer.Typer()
 TAKES = {
     Property.INPUT: {"radius", "method", "seconds"},
     Property.PIXEL: {"radius"},
-    Property.BITS: {"flips"},
+    Property.BITS: {"flips", "jobs"},
 }
 
 
@@ -44,6 +44,9 @@ def certify(
     flips: Annotated[
         int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="An HTML page: certified images against radius or flips.")
     ] = None,
@@ -56,11 +59,14 @@ def certify(
     A run that was killed goes on where it was when it is started again.
     """
     options = {"radius": radius, "method": method, "seconds": seconds, "flips": flips}
+    options["jobs"] = jobs
     asked = {name: value for name, value in options.items() if value not in (None, [])}
     for name in asked:
         if name not in TAKES[property]:
             owners = " and ".join(kind for kind, names in TAKES.items() if name in names)
             raise InputError(f"--{name} is of --property {owners}; {property} takes none")
+    if property is Property.BITS and flips is None:
+        asked.setdefault("jobs", processors())
     images = images_of(data, limit)
     with progress(f"certify {property} {graph.parent.name}") as step:
         record = _stage(property)(graph, images, directory=certificates, progress=step, **asked)

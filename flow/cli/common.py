@@ -32,6 +32,11 @@ def data_root() -> Path:
     return Path(os.environ.get("BITPROOF_DATA", "data"))
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def signed(record: dict[str, Any]) -> dict[str, Any]:
     """The record with the command that made it."""
     return {**record, "command": shlex.join(["bitproof", *sys.argv[1:]])}

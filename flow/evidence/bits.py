@@ -10,7 +10,8 @@ from flow.certify import (
     certify_k_flips,
     k_flips,
     save_certificates,
-    single_flips,
+    single_flips_in_parts,
+    write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
 from flow.graphfile import digest, load_graph
@@ -23,25 +24,29 @@ def certify_bits(
     *,
     directory: Path,
     flips: int | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
     """Every single flip, exactly; with ``flips`` any so many together. One certificate file."""
     if flips is None:
-        return _every_flip(graph_path, data, directory=directory, progress=progress)
+        return _every_flip(graph_path, data, directory=directory, jobs=jobs, progress=progress)
     return _any_flips(graph_path, data, flips=flips, directory=directory, progress=progress)
 
 
 def _every_flip(
-    graph_path: Path, data: Images, *, directory: Path, progress: Progress | None = None
+    graph_path: Path, data: Images, *, directory: Path, jobs: int, progress: Progress | None
 ) -> Record:
-    """Every single stored bit flip on every image, exactly; one certificate file."""
+    """Every single stored bit flip on every image, exactly; one certificate file and the effects
+    of every bit as a table."""
     graph = load_graph(graph_path)
     x = fitting(graph, data)
     started = perf_counter()
-    flips = single_flips(graph, x, y=data.y, progress=progress)
+    folder = directory / "bits-single.parts"
+    flips = single_flips_in_parts(graph, (x, data.y), folder=folder, jobs=jobs, progress=progress)
     seconds = perf_counter() - started
     found = certify_every_flip(flips, x, y=data.y)
     save_certificates(found, directory / "bits-single.json")
+    write_flip_table(flips, directory / "bits-single.parquet")
     pairs = len(flips.bits) * len(x)
     worst = int(flips.class_changes.argmax())
     return {
@@ -56,12 +61,15 @@ def _every_flip(
         "pairs_with_changed_logits": int(flips.logit_changes.sum()),
         "pairs_with_changed_class": int(flips.class_changes.sum()),
         "seconds": round(seconds, 2),
+        "pairs_per_second": round(pairs / max(seconds, 1e-9)),
+        "jobs": jobs,
         "worst_fault": str(flips.bits.fault(worst)),
         "worst_fault_images": int(flips.class_changes[worst]),
         "by_bit": _by_bit(flips, len(x)),
         "enumeration": flips.enumeration(),
         **found.summary(),
         "certificates": "bits-single.json",
+        "table": "bits-single.parquet",
     }
 
 

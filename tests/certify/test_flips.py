@@ -1,16 +1,20 @@
 """Single flips against brute force: every stored bit, every image, no tolerance."""
 
+from functools import partial
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
-from flow.certify import Effect, single_flips
+from flow.certify import Effect, single_flips, single_flips_in_parts, write_flip_table
+from flow.certify.effect import standing
 from flow.certify.stored_bits import StoredBits
-from flow.certify.suffix import standing
 from flow.errors import InputError
 from flow.ir import Edge, Fault, Graph, IntType, Node
-from flow.ops import ArgMax, MatVec, Threshold
+from flow.ops import Add, ArgMax, MatVec, Threshold
 from tests.engine.chains import chains, random_chain, random_inputs, random_labels
+from tests.engine.images import image_graphs
 
 
 def brute_force(graph, x, y):
@@ -95,12 +99,13 @@ def test_chunks_of_images_change_no_count(monkeypatch):
     x = random_inputs(graph, 37)
     y = random_labels(graph, x)
     whole = single_flips(graph, x, y=y)
-    monkeypatch.setattr("flow.certify.flips._HELD", 1)
+    monkeypatch.setattr("flow.certify.flips._PAIRS", 1)
+    monkeypatch.setattr("flow.certify.flips._ELEMENTS", 1)
     done = []
-    parts = single_flips(graph, x, y=y, progress=lambda *step: done.append(step))
+    parts = single_flips(graph, x, y=y, jobs=2, progress=lambda *step: done.append(step))
     assert parts.enumeration() == whole.enumeration()
     np.testing.assert_array_equal(parts.worst_fault, whole.worst_fault)
-    assert [now for now, _ in done] == list(range(1, done[-1][1] + 1))
+    assert done == [(8, 37), (16, 37), (24, 37), (32, 37), (37, 37)]
     assert_equal_to_brute_force(graph, x, y)
 
 
@@ -157,12 +162,71 @@ def test_a_position_outside_the_stored_bits_is_refused():
         bits.position(Fault("fc9", "weights", (0, 0), 0))
 
 
-def test_a_graph_that_is_no_flat_chain_is_refused_by_node():
+def test_a_graph_without_a_class_is_refused_by_node():
     op = MatVec([[1, 1], [1, 0]], IntType(2, True), IntType(6, True))
     nodes = (Node("fc0", op, ("x",), "a"), Node("argmax", ArgMax(), ("a",), "class"))
     graph = Graph("image", "x", Edge((3, 2), IntType(2)), nodes, "class")
-    with pytest.raises(InputError, match="node 'fc0': single flips are followed along a chain"):
+    with pytest.raises(InputError, match="node 'argmax': certificates are about a class"):
         single_flips(graph, np.zeros((1, 3, 2), dtype=int), y=np.zeros(1, dtype=int))
+
+
+@settings(max_examples=40, deadline=None)
+@given(image_graphs())
+def test_every_flip_of_an_image_network_equals_brute_force(graph):
+    x = random_inputs(graph, 3)
+    if len(StoredBits.of(graph)) < 400:  # the reference runs once per flip
+        assert_equal_to_brute_force(graph, x, random_labels(graph, x))
+
+
+def test_wide_registers_are_followed_in_wide_words():
+    first = MatVec([[3, -4], [1, 1]], IntType(4, True), IntType(40, True))
+    add = Add([[1 << 33, -(1 << 20)]], [5, 7], IntType(42, True))
+    nodes = (
+        Node("fc0", first, ("x",), "a"),
+        Node("add", add, ("a",), "b"),
+        Node("argmax", ArgMax(), ("b",), "class"),
+    )
+    graph = Graph("wide", "x", Edge((2,), IntType(4)), nodes, "class")
+    x = random_inputs(graph, 9)
+    assert_equal_to_brute_force(graph, x, random_labels(graph, x))
+
+
+def test_a_killed_enumeration_goes_on_behind_its_last_part(tmp_path, monkeypatch):
+    graph = random_chain(11)
+    x = random_inputs(graph, 37)
+    y = random_labels(graph, x)
+    whole, sizes = single_flips(graph, x, y=y), []
+
+    def killed(graph, x, *, y, jobs, progress):
+        sizes.append(len(x))
+        if len(sizes) == 3:
+            raise KeyboardInterrupt
+        return single_flips(graph, x, y=y, jobs=jobs, progress=progress)
+
+    monkeypatch.setattr("flow.certify.flip_files.single_flips", killed)
+    run = partial(single_flips_in_parts, graph, (x, y), folder=tmp_path / "p", images=16)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    joined = run()
+    assert sizes == [16, 16, 5, 5]
+    assert joined.enumeration() == whole.enumeration()
+    np.testing.assert_array_equal(joined.worst_fault, whole.worst_fault)
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_table_of_flips_has_a_row_per_bit(tmp_path):
+    graph = random_chain(11)
+    x = random_inputs(graph, 5)
+    flips = single_flips(graph, x, y=random_labels(graph, x))
+    write_flip_table(flips, tmp_path / "t.parquet")
+    rows = pq.read_table(tmp_path / "t.parquet").to_pylist()
+    assert len(rows) == len(flips.bits)
+    for k, row in enumerate(rows):
+        fault = flips.bits.fault(k)
+        assert (row["node"], row["parameter"], tuple(row["index"]), row["bit"]) == (
+            fault.node, fault.parameter, fault.index, fault.bit,
+        )  # fmt: skip
+        assert [row[kind.name.lower()] for kind in Effect] == flips.counts[k].tolist()
 
 
 def test_labels_that_do_not_match_are_refused():

@@ -143,7 +143,7 @@ STAGES = {
     "build": (build, set(OPS) - {"Window"}),  # the example has no product behind its windows
     "box bounds": (box, {"MatVec", "Threshold", "ArgMax"}),
     "checker": (checker, {"MatVec", "Threshold", "ArgMax"}),
-    "flips": (flips, {"MatVec", "Threshold", "ArgMax"}),
+    "flips": (flips, set(OPS)),
     "attack": (attack, {"MatVec", "Threshold", "ArgMax"}),
 }
 

@@ -1,0 +1,7 @@
+"""What one changed stored bit makes of an image, by computing again only what it reaches."""
+
+from flow.delta.program import Program
+from flow.delta.tally import Tally
+from flow.delta.walk import Strikes, Walker
+
+__all__ = ["Program", "Strikes", "Tally", "Walker"]

@@ -1,0 +1,497 @@
+// What a few changed elements make of one image: only what they reach is computed again.
+//
+// All edges of a network lie one behind the other in one array of elements, constants last. A clean
+// run fills it; a change is entered, runs through the nodes that read changed elements, and is taken
+// back. flow/delta/program.py lays the elements out and says which source every node reads where.
+//
+// Registers wrap modulo 2^bits, so sums may wrap in the machine word as long as that is no narrower.
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+using Ids = std::vector<std::int32_t>;
+
+struct Key {  // element, value, element, value ..
+  std::vector<std::int64_t> words;
+  bool operator==(const Key& other) const { return words == other.words; }
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::uint64_t hash = key.words.size();
+    for (std::int64_t word : key.words) {
+      hash ^= static_cast<std::uint64_t>(word) + 0x9e3779b97f4a7c15u + (hash << 6) + (hash >> 2);
+      hash *= 0xff51afd7ed558ccdu;
+      hash ^= hash >> 32;
+    }
+    return hash;
+  }
+};
+
+template <class Word>
+struct Kind {  // a register: bits, and the least value its codes mean
+  std::int64_t low, mask;
+  Word wrap(Word value) const {
+    using Bits = std::make_unsigned_t<Word>;
+    return static_cast<Word>(((static_cast<Bits>(value) - static_cast<Bits>(low)) &
+                              static_cast<Bits>(mask)) +
+                             static_cast<Bits>(low));
+  }
+};
+
+// Which outputs (or places of a product) read each element of [first, first + size).
+struct Readers {
+  std::int32_t first = 0;
+  Ids start, slots;
+
+  Readers(const std::int32_t* source, std::int64_t count, std::int32_t low, std::int32_t high)
+      : first(low), start(high - low + 1, 0), slots(0) {
+    const auto inside = [&](std::int64_t k) { return source[k] >= low && source[k] < high; };
+    for (std::int64_t k = 0; k < count; k++)
+      if (inside(k)) start[source[k] - low + 1]++;
+    for (std::size_t k = 1; k < start.size(); k++) start[k] += start[k - 1];
+    slots.resize(start.back());
+    Ids next(start.begin(), start.end() - 1);
+    for (std::int64_t k = 0; k < count; k++)
+      if (inside(k)) slots[next[source[k] - low]++] = static_cast<std::int32_t>(k);
+  }
+  template <class Visit>
+  void each(std::int32_t element, Visit visit) const {
+    const std::int32_t k = element - first;
+    if (k < 0 || k + 1 >= static_cast<std::int32_t>(start.size())) return;
+    for (std::int32_t j = start[k]; j < start[k + 1]; j++) visit(slots[j]);
+  }
+};
+
+template <class Word>
+struct State {  // of one thread
+  const Word* clean = nullptr;
+  std::vector<Word> now;
+  std::vector<Ids> changed;  // by node: elements of its output that differ from the clean run
+  std::vector<std::vector<Word>> work;
+
+  void put(int node, std::int32_t element, Word value) {
+    if (value == clean[element]) return;  // every node enters each element once
+    now[element] = value;
+    changed[node].push_back(element);
+  }
+};
+
+template <class Word>
+struct Node {
+  int number = 0;
+  Ids sources;  // nodes whose changes this one may read
+  bool cut = false;  // whatever is behind depends on the changes of its one source alone
+  std::int32_t out = 0;  // first element of the output
+  Ids reads;  // source element of each slot
+  std::unique_ptr<Readers> readers;
+
+  virtual ~Node() = default;
+  virtual std::size_t room() const { return 0; }
+  virtual void run(State<Word>& state) const = 0;
+};
+
+template <class Word>
+struct Product final : Node<Word> {  // slots: place * columns + column
+  std::int32_t places, columns, rows, share;  // share: rows of a group
+  bool halved;  // popcount form
+  Kind<Word> kind;
+  std::vector<Word> weights;  // (columns, share): the column's weight in each row of its group
+  Ids group;  // of each column
+
+  std::size_t room() const override { return static_cast<std::size_t>(places) * rows + places; }
+  void run(State<Word>& state) const override {
+    auto& work = state.work[this->number];
+    Ids touched;
+    Word* const marks = work.data() + static_cast<std::size_t>(places) * rows;
+    for (int source : this->sources)
+      for (std::int32_t element : state.changed[source]) {
+        const Word step = state.now[element] - state.clean[element];
+        this->readers->each(element, [&](std::int32_t slot) {
+          const std::int32_t place = slot / columns, column = slot % columns;
+          const Word* from = weights.data() + static_cast<std::size_t>(column) * share;
+          Word* to = work.data() + static_cast<std::size_t>(place) * rows + group[column] * share;
+          for (std::int32_t r = 0; r < share; r++) to[r] += step * from[r];
+          if (!marks[place]) touched.push_back(place);
+          marks[place] = 1;
+        });
+      }
+    for (std::int32_t place : touched) {
+      marks[place] = 0;
+      Word* sums = work.data() + static_cast<std::size_t>(place) * rows;
+      const std::int32_t base = this->out + place * rows;
+      for (std::int32_t r = 0; r < rows; r++) {
+        if (!sums[r]) continue;
+        state.put(this->number, base + r, moved(state.clean[base + r], sums[r]));
+        sums[r] = 0;
+      }
+    }
+  }
+  Word moved(Word clean, Word step) const { return kind.wrap(clean + (halved ? step / 2 : step)); }
+};
+
+template <class Word>
+struct Staircase final : Node<Word> {  // slots: elements of the output
+  std::int32_t channels, steps, base;
+  bool bipolar, search;
+  std::vector<Word> thresholds, sign;
+
+  void run(State<Word>& state) const override {
+    for (int source : this->sources)
+      for (std::int32_t element : state.changed[source])
+        this->readers->each(element, [&](std::int32_t slot) {
+          const std::int32_t channel = slot % channels;
+          const Word* bank = thresholds.data() + static_cast<std::size_t>(channel) * steps;
+          const std::int32_t count = reached(state.now[element], bank, -1, 0);
+          state.put(this->number, this->out + slot, level(count, sign[channel]));
+        });
+  }
+  // How many of `bank` are reached while number `struck` of it is `other`.
+  std::int32_t reached(Word x, const Word* bank, std::int32_t struck, Word other) const {
+    std::int32_t count = 0;
+    if (!search) {
+      for (std::int32_t k = 0; k < steps; k++) count += x >= (k == struck ? other : bank[k]);
+      return count;
+    }
+    int bits = 0;
+    while (steps >> bits) bits++;
+    while (bits--) {
+      const std::int32_t probe = count + (1 << bits) - 1;
+      if (probe < steps && x >= (probe == struck ? other : bank[probe])) count += 1 << bits;
+    }
+    return count;
+  }
+  Word level(std::int32_t count, Word direction) const {
+    const Word found = base + (direction > 0 ? count : steps - count);
+    return bipolar ? 2 * found - 1 : found;
+  }
+};
+
+template <class Word>
+struct Fold final : Node<Word> {  // slots: output * fan + term
+  std::int32_t fan;
+  bool largest;  // of the terms; else their sum with factors
+  Kind<Word> kind;
+  std::vector<Word> factors, offset;  // (channels, fan), (channels)
+
+  std::size_t room() const override { return this->reads.size() / fan; }
+  void run(State<Word>& state) const override {
+    auto& marks = state.work[this->number];
+    Ids touched;
+    for (int source : this->sources)
+      for (std::int32_t element : state.changed[source])
+        this->readers->each(element, [&](std::int32_t slot) {
+          if (!marks[slot / fan]) touched.push_back(slot / fan);
+          marks[slot / fan] = 1;
+        });
+    const auto channels = static_cast<std::int32_t>(offset.size());
+    for (std::int32_t place : touched) {
+      marks[place] = 0;
+      const std::int32_t* from = this->reads.data() + static_cast<std::size_t>(place) * fan;
+      const std::int32_t channel = place % channels;
+      Word value = largest ? state.now[from[0]] : offset[channel];
+      for (std::int32_t k = 0; k < fan; k++) {
+        if (largest) value = std::max(value, state.now[from[k]]);
+        else value += factors[channel * fan + k] * state.now[from[k]];
+      }
+      state.put(this->number, this->out + place, largest ? value : kind.wrap(value));
+    }
+  }
+};
+
+struct Network {  // whatever its word
+  virtual ~Network() = default;
+  virtual void node(const std::int64_t*, const std::int32_t*, const std::int64_t*) = 0;
+  virtual void logits(std::int32_t first, std::int32_t count) = 0;
+  virtual void* runner() const = 0;
+};
+
+struct Runner {
+  std::vector<std::int64_t> logits;  // (results, classes)
+  virtual ~Runner() = default;
+  virtual void image(const std::int64_t* clean) = 0;
+  virtual void weights(int node, const std::int64_t* steps, std::int32_t bits, std::int32_t* to) = 0;
+  virtual void thresholds(int node, const std::int64_t* codes, std::int32_t bits,
+                          std::int32_t* to) = 0;
+  virtual void signs(int node, std::int32_t* to) = 0;
+};
+
+template <class Word>
+struct Net final : Network {
+  std::int32_t elements, first = 0, classes = 0;
+  std::vector<std::unique_ptr<Node<Word>>> nodes;  // 0: the input, an empty place
+  explicit Net(std::int32_t count) : elements(count), nodes(1) {}
+
+  void logits(std::int32_t at, std::int32_t count) override { first = at, classes = count; }
+  void* runner() const override;
+
+  // head: kind, out, cut, low and high of what it reads, slots, number of sources, the sources, then
+  // the kind's own numbers; constants: its weights, thresholds or factors.
+  void node(const std::int64_t* head, const std::int32_t* reads,
+            const std::int64_t* constants) override {
+    const std::int64_t what = head[0], slots = head[5], many = head[6];
+    const std::int64_t* own = head + 7 + many;
+    std::unique_ptr<Node<Word>> made;
+    if (what == 0) {
+      auto one = std::make_unique<Product<Word>>();
+      one->places = own[0], one->columns = own[1], one->rows = own[2], one->share = own[3];
+      one->halved = own[4], one->kind = {own[5], own[6]};
+      one->weights.assign(constants, constants + one->columns * one->share);
+      one->group.assign(constants + one->columns * one->share,
+                        constants + one->columns * (one->share + 1));
+      made = std::move(one);
+    } else if (what == 1) {
+      auto one = std::make_unique<Staircase<Word>>();
+      one->channels = own[0], one->steps = own[1], one->base = own[2];
+      one->bipolar = own[3], one->search = own[4];
+      const std::int64_t size = one->channels * static_cast<std::int64_t>(one->steps);
+      one->thresholds.assign(constants, constants + size);
+      one->sign.assign(constants + size, constants + size + one->channels);
+      made = std::move(one);
+    } else {
+      auto one = std::make_unique<Fold<Word>>();
+      one->fan = own[0], one->largest = own[1], one->kind = {own[2], own[3]};
+      const std::int64_t channels = own[4];
+      one->factors.assign(constants, constants + channels * one->fan);
+      one->offset.assign(constants + channels * one->fan, constants + channels * (one->fan + 1));
+      made = std::move(one);
+    }
+    made->number = static_cast<int>(nodes.size());
+    made->out = head[1], made->cut = head[2];
+    made->sources.assign(head + 7, head + 7 + many);
+    made->reads.assign(reads, reads + slots);
+    made->readers = std::make_unique<Readers>(reads, slots, head[3], head[4]);
+    nodes.push_back(std::move(made));
+  }
+};
+
+template <class Word>
+struct Walk final : Runner {
+  const Net<Word>& net;
+  State<Word> state;
+  std::vector<Word> words;
+  std::unordered_map<Key, std::int32_t, KeyHash> seen;  // at a cut: what became of its changes
+  std::int32_t untouched = 0;  // the result of the clean run
+
+  explicit Walk(const Net<Word>& network) : net(network) {
+    state.changed.resize(net.nodes.size());
+    state.work.resize(net.nodes.size());
+    for (std::size_t k = 1; k < net.nodes.size(); k++)
+      state.work[k].assign(net.nodes[k]->room(), 0);
+  }
+  void image(const std::int64_t* clean) override {
+    words.assign(clean, clean + net.elements);
+    state.clean = words.data();
+    state.now = words;
+    seen.clear();
+    untouched = result();
+  }
+  std::int32_t result() {  // the logits as they are now, as a new row
+    const auto number = static_cast<std::int32_t>(logits.size() / net.classes);
+    for (std::int32_t k = 0; k < net.classes; k++) logits.push_back(state.now[net.first + k]);
+    return number;
+  }
+  // Runs the nodes behind `struck`, whose changes are entered, and takes everything back.
+  std::int32_t follow(int struck) {
+    std::int32_t found = -1;
+    bool logits_moved = false;
+    Key key;
+    for (std::size_t k = struck + 1; k < net.nodes.size() && found < 0; k++) {
+      const Node<Word>& node = *net.nodes[k];
+      bool reached = false;
+      for (int source : node.sources) reached = reached || !state.changed[source].empty();
+      if (!reached) continue;
+      if (node.cut && key.words.empty()) {
+        for (std::int32_t element : state.changed[node.sources[0]]) {
+          key.words.push_back(element);
+          key.words.push_back(state.now[element]);
+        }
+        const auto known = seen.find(key);
+        if (known != seen.end()) found = known->second;
+      }
+      if (found < 0) node.run(state);
+    }
+    if (found < 0) {
+      for (std::int32_t k = net.first; k < net.first + net.classes; k++)
+        logits_moved = logits_moved || state.now[k] != state.clean[k];
+      found = logits_moved ? result() : untouched;
+      if (!key.words.empty()) seen.emplace(std::move(key), found);
+    }
+    for (Ids& elements : state.changed) {
+      for (std::int32_t element : elements) state.now[element] = state.clean[element];
+      elements.clear();
+    }
+    return found;
+  }
+  // The sums around each place of a row that leave a lone staircase behind it on its level.
+  void guard(const Product<Word>& product, std::int32_t row, std::vector<Word>& low,
+             std::vector<Word>& high) const {
+    const Staircase<Word>* behind = nullptr;
+    int readers = 0;
+    for (std::size_t k = product.number + 1; k < net.nodes.size(); k++)
+      for (int source : net.nodes[k]->sources)
+        if (source == product.number) {
+          behind = dynamic_cast<const Staircase<Word>*>(net.nodes[k].get());
+          readers++;
+        }
+    const bool logits = product.out == net.first;
+    for (std::int32_t place = 0; place < product.places; place++) {
+      const std::int32_t element = product.out + place * product.rows + row;
+      const Word sum = state.clean[element];
+      low[place] = high[place] = sum;
+      if (readers != 1 || !behind || logits) continue;
+      low[place] = std::numeric_limits<Word>::min(), high[place] = std::numeric_limits<Word>::max();
+      behind->readers->each(element, [&](std::int32_t slot) {
+        const Word* bank = behind->thresholds.data() +
+                           static_cast<std::size_t>(slot % behind->channels) * behind->steps;
+        for (std::int32_t k = 0; k < behind->steps; k++) {
+          if (bank[k] <= sum) low[place] = std::max(low[place], bank[k]);
+          else high[place] = std::min<Word>(high[place], bank[k] - 1);
+        }
+      });
+    }
+  }
+  // steps: (rows, columns of a group, bits), how far each flip moves its weight.
+  void weights(int number, const std::int64_t* steps, std::int32_t bits,
+               std::int32_t* to) override {
+    const auto& product = static_cast<const Product<Word>&>(*net.nodes[number]);
+    const std::int32_t places = product.places, columns = product.columns;
+    std::vector<Word> turned(static_cast<std::size_t>(columns) * places), low(places), high(places);
+    for (std::int32_t place = 0; place < places; place++)
+      for (std::int32_t column = 0; column < columns; column++)
+        turned[static_cast<std::size_t>(column) * places + place] =
+            state.clean[product.reads[static_cast<std::size_t>(place) * columns + column]];
+    for (std::int32_t row = 0; row < product.rows; row++) {
+      seen.clear();
+      guard(product, row, low, high);
+      const Word* sums = state.clean + product.out + row;
+      for (std::int32_t column = 0; column < columns; column++) {
+        if (product.group[column] != row / product.share) continue;
+        const Word* x = turned.data() + static_cast<std::size_t>(column) * places;
+        for (std::int32_t bit = 0; bit < bits; bit++) {
+          const auto step = static_cast<Word>(*steps++);
+          int outside = 0;
+          for (std::int32_t place = 0; place < places; place++) {
+            const Word sum = product.moved(sums[place * product.rows], step * x[place]);
+            outside |= (sum < low[place]) | (sum > high[place]);
+          }
+          if (!outside) {
+            *to++ = untouched;
+            continue;
+          }
+          for (std::int32_t place = 0; place < places; place++)
+            state.put(number, product.out + place * product.rows + row,
+                      product.moved(sums[place * product.rows], step * x[place]));
+          *to++ = follow(number);
+        }
+      }
+    }
+  }
+  // codes: (channels, steps, bits), what each flip makes of its threshold.
+  void thresholds(int number, const std::int64_t* codes, std::int32_t bits,
+                  std::int32_t* to) override {
+    const auto& stairs = static_cast<const Staircase<Word>&>(*net.nodes[number]);
+    for (std::int32_t channel = 0; channel < stairs.channels; channel++) {
+      seen.clear();
+      const Word* bank = stairs.thresholds.data() + static_cast<std::size_t>(channel) * stairs.steps;
+      for (std::int32_t flip = 0; flip < stairs.steps * bits; flip++) {
+        const auto other = static_cast<Word>(*codes++);
+        levels(stairs, channel, [&](Word x) {
+          return stairs.level(stairs.reached(x, bank, flip / bits, other), stairs.sign[channel]);
+        });
+        *to++ = follow(number);
+      }
+    }
+  }
+  void signs(int number, std::int32_t* to) override {
+    const auto& stairs = static_cast<const Staircase<Word>&>(*net.nodes[number]);
+    for (std::int32_t channel = 0; channel < stairs.channels; channel++) {
+      seen.clear();
+      const Word* bank = stairs.thresholds.data() + static_cast<std::size_t>(channel) * stairs.steps;
+      levels(stairs, channel, [&](Word x) {
+        return stairs.level(stairs.reached(x, bank, -1, 0), -stairs.sign[channel]);
+      });
+      *to++ = follow(number);
+    }
+  }
+  template <class Level>
+  void levels(const Staircase<Word>& stairs, std::int32_t channel, Level level) {
+    const auto size = static_cast<std::int32_t>(stairs.reads.size());
+    for (std::int32_t slot = channel; slot < size; slot += stairs.channels) {
+      const std::int32_t element = stairs.out + slot;
+      state.put(stairs.number, element, level(state.clean[stairs.reads[slot]]));
+    }
+  }
+};
+
+template <class Word>
+void* Net<Word>::runner() const {
+  return static_cast<Runner*>(new Walk<Word>(*this));
+}
+
+// What flow/delta/walk.py calls.
+extern "C" {
+void* delta_network(int wide, std::int32_t elements, std::int32_t logits, std::int32_t classes) {
+  Network* made = wide ? static_cast<Network*>(new Net<std::int64_t>(elements))
+                       : static_cast<Network*>(new Net<std::int32_t>(elements));
+  made->logits(logits, classes);
+  return made;
+}
+void delta_node(void* network, const std::int64_t* head, const std::int32_t* reads,
+                const std::int64_t* constants) {
+  static_cast<Network*>(network)->node(head, reads, constants);
+}
+void delta_free_network(void* network) { delete static_cast<Network*>(network); }
+
+void* delta_runner(const void* network) { return static_cast<const Network*>(network)->runner(); }
+void delta_free_runner(void* runner) { delete static_cast<Runner*>(runner); }
+void delta_image(void* runner, const std::int64_t* clean) {
+  static_cast<Runner*>(runner)->image(clean);
+}
+// parameter: 0 weights, 1 thresholds, 2 signs.
+void delta_strike(void* runner, int parameter, int node, const std::int64_t* flips,
+                  std::int32_t bits, std::int32_t* to) {
+  auto* one = static_cast<Runner*>(runner);
+  if (parameter == 0) one->weights(node, flips, bits, to);
+  if (parameter == 1) one->thresholds(node, flips, bits, to);
+  if (parameter == 2) one->signs(node, to);
+}
+std::int64_t delta_results(void* runner) { return static_cast<Runner*>(runner)->logits.size(); }
+void delta_take(void* runner, std::int64_t* to) {  // the logits of all results, and forgets them
+  auto& logits = static_cast<Runner*>(runner)->logits;
+  std::copy(logits.begin(), logits.end(), to);
+  logits.clear();
+}
+
+// Enters the results of every (image, flip) into what is counted per flip and per image.
+struct Tally {
+  std::int64_t flips, stride, effects;
+  std::int64_t* counts;            // (flips, effects)
+  std::uint8_t* critical;          // (flips, stride), a bit per image, the first highest
+  double* rises;                   // (flips), or none
+  std::int64_t *critical_faults, *lowest, *worst;  // per image
+};
+void delta_tally(const Tally* tally, const std::int32_t* results, std::int64_t first,
+                 std::int64_t images, const std::uint8_t* effect, const std::int64_t* standing,
+                 const double* rise) {
+  for (std::int64_t image = first; image < first + images; image++)
+    for (std::int64_t flip = 0; flip < tally->flips; flip++) {
+      const std::int32_t result = *results++;
+      const std::uint8_t what = effect[result];
+      tally->counts[flip * tally->effects + what]++;
+      if (what > 1) {  // another class
+        tally->critical[flip * tally->stride + image / 8] |= 0x80 >> image % 8;
+        tally->critical_faults[image]++;
+      }
+      if (rise) tally->rises[flip] += rise[result];
+      if (standing[result] < tally->lowest[image]) {
+        tally->lowest[image] = standing[result];
+        tally->worst[image] = flip;
+      }
+    }
+}
+}

@@ -107,6 +107,30 @@ def test_certify_by_branch_and_bound_is_checked(bitproof, graph_file, tmp_path):
     assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
 
 
+def test_certify_takes_masks_and_ranges_of_elements(bitproof, graph_file, tmp_path):
+    np.save(tmp_path / "mask.npy", np.arange(64) < 8)
+    np.savez(tmp_path / "range.npz", high=np.full(64, 16))
+    on, how = ("--data", "digits", "--limit", "4"), ("--property", "input")
+    for given, radius in (
+        (("--mask", tmp_path / "mask.npy", "--radius", "2"), 2),
+        (("--mask", tmp_path / "mask.npy", "--range", tmp_path / "range.npz"), 16),
+    ):
+        status, out, _ = bitproof(
+            "certify", graph_file, *how, *given, *on, "--certificates", tmp_path, "--json"
+        )
+        (row,) = json.loads(out)["radii"]
+        assert (status, row["certificates"]) == (0, f"input-limited-radius-{radius}.json")
+        terms = json.loads((tmp_path / row["certificates"]).read_text())["terms"]
+        assert terms["mask"] == list(range(8))
+        path = tmp_path / row["certificates"]
+        assert bitproof("check", path, "--graph", graph_file, *on)[0] == 0
+    status, _, err = bitproof(
+        "certify", graph_file, "--property", "pixel", "--mask", "m", *on, "--certificates", tmp_path
+    )
+    assert status == 2
+    assert "--mask is of --property input; pixel takes none" in one_line_error(err)
+
+
 def test_certify_draws_what_it_certified(bitproof, graph_file, tmp_path):
     on = ("--data", "digits", "--limit", "4", "--certificates", tmp_path)
     how = ("--property", "pixel", "--radius", "1", "--radius", "2")

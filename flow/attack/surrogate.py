@@ -85,7 +85,7 @@ class Surrogate:
 
 @singledispatch
 def pull_back(op: Any, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
-    """The loss's gradient at the input of ``op``, from that at its output, (batch, channels)."""
+    """The loss's gradient at the input of ``op``, from that at its output, channels last."""
     raise TypeError(f"no gradient for {type(op).__name__}; register one in {__name__}")
 
 

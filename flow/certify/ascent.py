@@ -1,99 +1,136 @@
-"""The search for good multipliers: subgradients in floats, judged by the exact integer bound."""
+"""The search for good multipliers: subgradients in floats, judged by the exact bound."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flow.certify.dual import NEVER, SCALE, Bound, Question, decided, evaluate
+from flow.certify.affine import Reals, values
+from flow.certify.dual import (
+    NEVER,
+    SCALE,
+    Bound,
+    Multipliers,
+    Question,
+    decided,
+    evaluate,
+    pulled_by,
+)
 from flow.certify.outline import Outline
-from flow.certify.stages import Reals
+from flow.certify.relaxed import Mask, Relaxed
 from flow.ir import Array
 
-Multipliers = tuple[Reals, ...]
 _PACE, _FADE, _FIRST, _SECOND = 0.1, 0.97, 0.8, 0.95  # step per mean multiplier; Adam's decays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Per row: whether the rival certainly loses, the integer multipliers (over ``SCALE``) that
+    """Per row: whether the rival certainly loses, the whole multipliers (over ``SCALE``) that
     show it or came closest, the bound there in logits less the need, the input that the relaxation
-    likes best, and averages of the staircases' inputs on the way."""
+    likes best, the coefficients of the units' outputs, and averages of what the units see on the
+    way."""
 
-    decided: NDArray[np.bool_]
-    multipliers: tuple[Array, ...]
+    decided: Mask
+    multipliers: dict[str, Array]
     excess: Reals
-    x: Array
-    inputs: tuple[Reals, ...]
+    x: Reals
+    pulls: dict[str, Reals]
+    inputs: dict[str, Reals]
 
 
 def slopes(ask: Question) -> Multipliers:
     """Multipliers of the chords: each staircase replaced by the line through its two ends."""
-    rows = np.arange(len(ask))
-    pull = np.zeros((len(ask), len(ask.stages[-1].offset)))
-    pull[rows, ask.rivals], pull[rows, ask.labels] = 1.0, -1.0
-    found = []
-    for place in range(ask.between, 0, -1):
-        stage, box = ask.stages[place], ask.inputs[place - 1]
-        pull = pull @ stage.weights / stage.parts
-        ladder = ask.stages[place - 1].ladder
-        assert ladder is not None
-        rise = ladder.levels(box.hi) - ladder.levels(box.lo)
-        pull = pull * rise / np.maximum(box.hi - box.lo, 1)
-        found.append(pull)
-    return tuple(found[::-1])
+    relaxed, found = ask.relaxed, {}
+    pulls = {relaxed.end: ask.lead()}
+    for node in reversed(relaxed.nodes):
+        pull = pulls.pop(node.output, None)
+        if pull is None:
+            continue
+        if node.name in relaxed.units:
+            unit = relaxed.units[node.name]
+            found[node.name] = unit.slope(pull, ask.seen(node.name))
+            parts = [unit.back(found[node.name])]
+        else:
+            if node.name in ask.found.cut:
+                pull = np.where(ask.found.cut[node.name], 0.0, pull)
+            parts, _ = pulled_by(relaxed, node, pull)
+        for name, part in zip(node.inputs, parts, strict=True):
+            pulls[name] = pulls[name] + part if name in pulls else part
+    return found
 
 
 def ascend(ask: Question, start: Multipliers, *, steps: int) -> Found:
     """Lower the bounds of all rows together from ``start``, until all are decided or ``steps``."""
-    now = tuple(m.copy() for m in start)
-    best, least = tuple(m.copy() for m in now), np.full(len(ask), np.inf)
-    pace = [_PACE * (np.abs(m).mean(axis=1, keepdims=True) + 1 / SCALE) for m in now]
-    first = [np.zeros_like(m) for m in now]
-    second = [np.zeros_like(m) for m in now]
-    averages: list[Reals] = []
+    now = {name: m.copy() for name, m in start.items()}
+    best, least = {name: m.copy() for name, m in now.items()}, np.full(len(ask), np.inf)
+    pace = {name: _PACE * (_mean(m) + 1 / SCALE) for name, m in now.items()}
+    first = {name: np.zeros_like(m) for name, m in now.items()}
+    second = {name: np.zeros_like(m) for name, m in now.items()}
+    averages: dict[str, Reals] = {}
     target = np.where(ask.need > NEVER, ask.need, -np.inf)
-    outlines = tuple(
-        Outline.of(stage.ladder, box)
-        for stage, box in zip(ask.stages, ask.inputs, strict=False)
-        if stage.ladder is not None
-    )
-    bound = evaluate(ask, now, scale=1, outlines=outlines) if now else None
+    outlines = _outlines(ask, now)
     for step in range(1, steps + 1):
-        if bound is None:
+        if not now:
             break
+        bound = evaluate(ask, now, outlines=outlines)
         lower = bound.value < least
         least = np.where(lower, bound.value, least)
-        for m, new in zip(best, now, strict=True):
-            m[lower] = new[lower]
-        seen = [part.astype(np.float64) for part in (bound.x, *bound.levels)]
-        averages = [
-            old * _FIRST + new * (1 - _FIRST)
-            for old, new in zip(averages or seen, seen, strict=True)
-        ]
+        for name, m in best.items():
+            m[lower] = now[name][lower]
+        reads = _reads(ask, bound)
+        averages = {
+            name: averages.get(name, new) * _FIRST + new * (1 - _FIRST)
+            for name, new in reads.items()
+        }
         if (least < target - 1e-6).all() or step == steps:
             break
-        for place, slope in enumerate(_subgradients(ask, bound)):
-            first[place] = _FIRST * first[place] + (1 - _FIRST) * slope
-            second[place] = _SECOND * second[place] + (1 - _SECOND) * slope**2
-            ahead = first[place] / (1 - _FIRST**step)
-            size = np.sqrt(second[place] / (1 - _SECOND**step)) + 1e-9
-            now[place][...] -= pace[place] * _FADE**step * ahead / size
-        bound = evaluate(ask, now, scale=1, outlines=outlines)
+        for name, m in now.items():
+            slope = reads[name] - bound.at[name]
+            first[name] = _FIRST * first[name] + (1 - _FIRST) * slope
+            second[name] = _SECOND * second[name] + (1 - _SECOND) * slope**2
+            ahead = first[name] / (1 - _FIRST**step)
+            size = np.sqrt(second[name] / (1 - _SECOND**step)) + 1e-9
+            m -= pace[name] * _FADE**step * ahead / size
     return _judged(ask, best, averages)
 
 
-def _subgradients(ask: Question, bound: Bound) -> list[Reals]:
-    """What each stage makes of the parts before it, less what the parts after it took."""
-    before = (bound.x, *bound.levels)
-    return [ask.stages[place].sums(before[place]) - bound.at[place] for place in range(ask.between)]
+def _outlines(ask: Question, used: Multipliers) -> dict[str, Outline]:
+    found = {}
+    for name in used:
+        outline = ask.relaxed.units[name].guess(ask.seen(name))
+        if outline is not None:
+            found[name] = outline
+    return found
 
 
-def _judged(ask: Question, best: Multipliers, averages: list[Reals]) -> Found:
-    whole = tuple(2 * np.rint(m * (SCALE / 2)).astype(np.int64) for m in best)
-    bound = evaluate(ask, tuple(m / SCALE for m in whole), scale=1)
-    inputs = tuple(ask.stages[k].sums(averages[k]) for k in range(ask.between))
-    excess = np.asarray(bound.value, dtype=np.float64) - ask.need
-    return Found(decided(ask, whole), whole, excess, bound.x, inputs)
+def _reads(ask: Question, bound: Bound) -> dict[str, Reals]:
+    """What each unit sees where the parts before it have their maxima."""
+    relaxed: Relaxed = ask.relaxed
+    edges, found = {relaxed.graph.input: bound.x}, {}
+    for node in relaxed.nodes:
+        sources = [edges[name] for name in node.inputs if name in edges]
+        if len(sources) < len(node.inputs):
+            continue  # behind a unit that has no part in the bound
+        if node.name in relaxed.units:
+            if node.name in bound.levels:
+                found[node.name] = relaxed.units[node.name].seen(sources[0])
+                edges[node.output] = bound.levels[node.name].astype(np.float64)
+            continue
+        edges[node.output] = values(node.op, sources)
+        if node.name in bound.kept:
+            cut = ask.found.cut[node.name]
+            edges[node.output] = np.where(cut, bound.kept[node.name], edges[node.output])
+    return found
+
+
+def _judged(ask: Question, best: Multipliers, averages: dict[str, Reals]) -> Found:
+    whole = {name: 2 * np.rint(m * (SCALE / 2)).astype(np.int64) for name, m in best.items()}
+    bound = evaluate(ask, {name: m / SCALE for name, m in whole.items()})
+    excess = bound.value - ask.need
+    return Found(decided(ask, whole), whole, excess, bound.x, bound.pulls, averages)
+
+
+def _mean(m: Reals) -> Reals:
+    mean: Reals = np.abs(m).reshape(len(m), -1).mean(axis=1)
+    return mean.reshape(-1, *[1] * (m.ndim - 1))

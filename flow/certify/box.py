@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flow.engine import largest_sum
-from flow.engine.kernels import dense
 from flow.errors import InputError
 from flow.ir import Array, Edge, Graph, IntType
-from flow.ops import Add, ArgMax, MatVec, Threshold
+from flow.ops import (
+    Add,
+    ArgMax,
+    Concat,
+    MatVec,
+    MaxPool,
+    Pad,
+    Reshape,
+    SumPool,
+    Threshold,
+    Transpose,
+    Window,
+)
+from flow.ops.window import slide
+
+Split = tuple[int, int]  # groups and positions, as a MatVec has them
+WHOLE = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +47,8 @@ class Box:
 
 
 @singledispatch
-def propagate_box(op: Any, box: Box, edge: Edge) -> Box:
-    """A box that holds ``op``'s output for every input in ``box``; ``edge`` types that input.
+def propagate_box(op: Any, boxes: Sequence[Box], edges: Sequence[Edge]) -> Box:
+    """A box that holds ``op``'s output for every input in ``boxes``; ``edges`` type those.
 
     Each element's interval is the tightest there is, except where an accumulator can wrap within
     it: then it is the full range of the type.
@@ -39,30 +56,36 @@ def propagate_box(op: Any, box: Box, edge: Edge) -> Box:
     raise InputError(f"no box bound for {type(op).__name__}; use the pixel property or a campaign")
 
 
-@propagate_box.register
-def _(op: MatVec, box: Box, edge: Edge) -> Box:
-    low, high = exact_sums(op, box, edge)
-    return wrap_box(op.accumulator, low, high)
+@propagate_box.register(MatVec)
+@propagate_box.register(Add)
+@propagate_box.register(SumPool)
+def _(op: Any, boxes: Sequence[Box], edges: Sequence[Edge]) -> Box:
+    return wrap_box(op.accumulator, *exact_sums(op, boxes, edges))
 
 
 @propagate_box.register
-def _(op: Threshold, box: Box, edge: Edge) -> Box:
+def _(op: Threshold, boxes: Sequence[Box], edges: Sequence[Edge]) -> Box:
     # Rising x can only add to a count, and can only turn right in a search: both forms are
     # monotone whatever the thresholds are, sorted or struck by a fault.
-    at_lo, at_hi = op.evaluate(box.lo), op.evaluate(box.hi)
+    at_lo, at_hi = op.evaluate(boxes[0].lo), op.evaluate(boxes[0].hi)
     return Box(np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi))
 
 
-@propagate_box.register
-def _(op: Add, box: Box, edge: Edge) -> Box:
-    factor = one_multiplier(op, edge)
-    at_lo, at_hi = factor * box.lo + op.offset, factor * box.hi + op.offset
-    return wrap_box(op.accumulator, np.minimum(at_lo, at_hi), np.maximum(at_lo, at_hi))
+@propagate_box.register(Window)
+@propagate_box.register(Pad)
+@propagate_box.register(MaxPool)
+@propagate_box.register(Concat)
+@propagate_box.register(Reshape)
+@propagate_box.register(Transpose)
+def _(op: Any, boxes: Sequence[Box], edges: Sequence[Edge]) -> Box:
+    # Each moves elements or takes the largest of some: where inputs rise no output falls.
+    return Box(op.evaluate(*(b.lo for b in boxes)), op.evaluate(*(b.hi for b in boxes)))
 
 
 @propagate_box.register
-def _(op: ArgMax, box: Box, edge: Edge) -> Box:
+def _(op: ArgMax, boxes: Sequence[Box], edges: Sequence[Edge]) -> Box:
     """The smallest and the largest class that no other class beats everywhere in the box."""
+    (box,) = boxes
     classes = box.lo.shape[-1]
     index = np.arange(classes)
     behind = box.hi[..., :, None] < box.lo[..., None, :]
@@ -71,6 +94,47 @@ def _(op: ArgMax, box: Box, edge: Edge) -> Box:
     return Box(
         np.where(beaten, classes, index).min(axis=-1), np.where(beaten, -1, index).max(axis=-1)
     )
+
+
+@singledispatch
+def exact_sums(op: Any, boxes: Sequence[Box], edges: Sequence[Edge]) -> tuple[Array, Array]:
+    """The least and the largest value of each output before the accumulator wraps it."""
+    raise InputError(f"no accumulator in {type(op).__name__}")
+
+
+@exact_sums.register
+def _(op: MatVec, boxes: Sequence[Box], edges: Sequence[Edge]) -> tuple[Array, Array]:
+    bound, split = product_bound(op, edges[0]), (op.groups, op.positions)
+    low, high = interval_product(op.read, boxes[0], bound=bound, split=split)
+    if op.popcount:
+        columns = op.weights.shape[1]
+        low, high = (low + columns) // 2, (high + columns) // 2
+    return low, high
+
+
+@exact_sums.register
+def _(op: Add, boxes: Sequence[Box], edges: Sequence[Edge]) -> tuple[Array, Array]:
+    bound = add_bound(op, edges)
+    if bound >= 1 << 62:
+        raise InputError(f"can reach {bound}; box bounds are exact below 2**62: use fewer bits")
+    low = np.zeros(boxes[0].lo.shape, dtype=np.int64) + op.offset
+    high = low
+    for factor, box in zip(op.multipliers, boxes, strict=True):
+        ends = factor * box.lo, factor * box.hi
+        low, high = low + np.minimum(*ends), high + np.maximum(*ends)
+    return low, high
+
+
+@exact_sums.register
+def _(op: SumPool, boxes: Sequence[Box], edges: Sequence[Edge]) -> tuple[Array, Array]:
+    kind, taps = edges[0].type, op.kernel[0] * op.kernel[1]
+    if taps * max(abs(kind.code_lo), abs(kind.code_hi)) >= 1 << 62:
+        raise InputError(f"sums of {taps} values of {kind} can pass 2**62: use fewer bits")
+    low, high = (
+        slide(end, op.kernel, op.stride, (1, 1)).sum(axis=(3, 4))
+        for end in (boxes[0].lo, boxes[0].hi)
+    )
+    return low, high
 
 
 def input_box(graph: Graph, x: Array, *, radius: int) -> Box:
@@ -101,36 +165,52 @@ def propagate(graph: Graph, box: Box) -> dict[str, Box]:
         InputError: a node has no exact box bound; the line names it.
     """
     edges = graph.edges()
-    boxes = {graph.input: box}
+    found = {graph.input: box}
     for node in graph.nodes:
         try:
-            boxes[node.output] = propagate_box(
-                node.op, boxes[node.inputs[0]], edges[node.inputs[0]]
+            found[node.output] = propagate_box(
+                node.op,
+                [found[name] for name in node.inputs],
+                [edges[name] for name in node.inputs],
             )
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
-    return boxes
+    return found
 
 
-def exact_sums(op: MatVec, box: Box, edge: Edge) -> tuple[Array, Array]:
-    """The least and the largest value of each row before the accumulator wraps it."""
-    low, high = interval_product(dense(op), box, bound=product_bound(op, edge))
-    if op.popcount:
-        columns = op.weights.shape[1]
-        low, high = (low + columns) // 2, (high + columns) // 2
-    return low, high
-
-
-def interval_product(weights: Array, box: Box, *, bound: int) -> tuple[Array, Array]:
-    """Exact ends of ``weights @ v`` over the box; ``bound`` limits ``sum |w| * |v|``."""
-    # Whole numbers below 2**53 are exact in float64, and its product is many times faster.
-    dtype = np.float64 if bound < 1 << 53 else np.int64
-    positive = np.maximum(weights, 0).astype(dtype).T
-    negative = np.minimum(weights, 0).astype(dtype).T
+def interval_product(
+    weights: Array, box: Box, *, bound: int, split: Split = WHOLE
+) -> tuple[Array, Array]:
+    """Exact ends of ``weights @ v`` over the box; ``bound`` limits ``sum |w| * |v|`` of a row."""
+    dtype = exact_type(bound)
+    positive = np.maximum(weights, 0).astype(dtype)
+    negative = np.minimum(weights, 0).astype(dtype)
     low, high = box.lo.astype(dtype), box.hi.astype(dtype)
-    least = low @ positive + high @ negative
-    largest = high @ positive + low @ negative
+    least = product(positive, low, split) + product(negative, high, split)
+    largest = product(positive, high, split) + product(negative, low, split)
     return least.astype(np.int64), largest.astype(np.int64)
+
+
+def exact_type(bound: int) -> type[Any]:
+    """The fastest dtype whose sums of whole numbers up to ``bound`` are exact."""
+    # Floats multiply many times faster than integers, and are exact below 2**24 and 2**53.
+    if bound < 1 << 24:
+        return np.float32
+    return np.float64 if bound < 1 << 53 else np.int64
+
+
+def product(weights: NDArray[Any], v: NDArray[Any], split: Split = WHOLE) -> NDArray[Any]:
+    """``weights @ v`` along the last axis, each group of rows with its own part of ``v``."""
+    found: NDArray[Any]
+    groups, positions = split
+    if groups == 1:
+        found = v @ weights.T
+        return found
+    rows, columns = weights.shape
+    parts = v.reshape(-1, positions, groups, columns // positions)
+    by_group = np.moveaxis(parts, 2, 0).reshape(groups, len(parts), columns)
+    found = by_group @ weights.reshape(groups, -1, columns).transpose(0, 2, 1)
+    return np.moveaxis(found, 0, 1).reshape(*v.shape[:-1], rows)
 
 
 def product_bound(op: MatVec, edge: Edge) -> int:
@@ -144,13 +224,20 @@ def product_bound(op: MatVec, edge: Edge) -> int:
     return bound
 
 
+def add_bound(op: Add, edges: Sequence[Edge]) -> int:
+    """Above the magnitude of every sum that an Add can form of codes of its input edges."""
+    total = int(abs(op.offset).max())
+    for factor, edge in zip(op.multipliers, edges, strict=True):
+        largest = max(abs(edge.type.code_lo), abs(edge.type.code_hi))
+        total += int(abs(factor).max()) * largest
+    return total
+
+
 def one_multiplier(op: Add, edge: Edge) -> Array:
     """The multipliers of an Add of one input; refused where more are, or int64 might overflow."""
     if len(op.multipliers) > 1:
         raise InputError(f"no box bound for an Add of {len(op.multipliers)} inputs; use a campaign")
-    largest = max(abs(edge.type.code_lo), abs(edge.type.code_hi))
-    bound = int(abs(op.multipliers).max()) * largest + int(abs(op.offset).max())
-    if bound >= 1 << 62:
+    if (bound := add_bound(op, [edge])) >= 1 << 62:
         raise InputError(f"can reach {bound}; box bounds are exact below 2**62: use fewer bits")
     factor: Array = op.multipliers[0]
     return factor

@@ -9,16 +9,18 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.certify.affine import Reals, pulled
 from flow.certify.ascent import Found, ascend, slopes
 from flow.certify.box import Box
-from flow.certify.dual import SCALE, Question, question
+from flow.certify.dual import SCALE, Multipliers, Question, question
 from flow.certify.proof import INPUT, Leaf, RivalProof, Split, Step
-from flow.certify.stages import Region, Stage, reach, stages, whole_region
+from flow.certify.relaxed import Region, Relaxed, no_limits, reach
+from flow.certify.units import Stairs
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Array, Graph
 
-Gaps = tuple[NDArray[np.float64], NDArray[np.float64]]
+Gaps = tuple[Reals, Reals]
 BATCH = 32  # regions bounded together; more only cost memory traffic
 
 
@@ -49,7 +51,7 @@ class _Open:
     rival: int
     entry: int
     region: Region
-    start: tuple[NDArray[np.float64], ...] | None
+    start: Multipliers | None
 
 
 @dataclass(slots=True)
@@ -80,10 +82,9 @@ class Search:
     """Decides boxes of one graph."""
 
     def __init__(self, engine: BatchedEngine) -> None:
-        """Raises ``InputError`` where the graph is no chain that linear bounds know."""
         self.engine = engine
         self.graph: Graph = engine.graph
-        self.stages: tuple[Stage, ...] = stages(engine.graph)
+        self.relaxed = Relaxed.of(engine.graph)
 
     def decide(self, box: Box, label: int, *, work: Work) -> Decision:
         """Whether every input of the one-image ``box`` has class ``label``.
@@ -91,7 +92,7 @@ class Search:
         Splits until all is decided or ``work`` is used up.
         """
         classes = self.graph.edge(self.graph.logits).shape[0]
-        root = whole_region(self.graph, box)
+        root = Region(box, {})
         tree, roots, open_, splits = _Tree(), {}, [], 0
         for rival in range(classes):
             if rival != label:
@@ -111,7 +112,7 @@ class Search:
             if left and not work.splits:
                 return Decision(None, None, splits)
             for part, split in left:
-                open_.extend(_split(self.graph, tree, part, split))
+                open_.extend(_split(self.relaxed, tree, part, split))
             splits, first = splits + len(left), False
         proof = tuple(RivalProof(rival, tree.preorder(entry)) for rival, entry in roots.items())
         return Decision(proof, None, splits)
@@ -120,36 +121,36 @@ class Search:
         self, batch: list[_Open], label: int, tree: _Tree, *, steps: int
     ) -> tuple[list[tuple[_Open, Split]], tuple[int, ...] | None]:
         """Close what can be closed; the rest with the split to make, hardest last; or a witness."""
-        region = _stacked([part.region for part in batch])
+        region = _stacked(self.relaxed, [part.region for part in batch])
         labels = np.full(len(batch), label)
         rivals = np.array([part.rival for part in batch])
-        found = reach(self.graph, region)
+        found = reach(self.relaxed, region)
         apart = found.empty | _apart(found.boxes[self.graph.logits], labels, rivals)
         for row in np.flatnonzero(apart):
             tree.entries[batch[row].entry] = Leaf()
         rows = np.flatnonzero(~apart)
         if not rows.size:
             return [], None
-        ask = question(self.graph, self.stages, found, labels, rivals)[rows]
+        ask = question(self.relaxed, found, labels, rivals)[rows]
         start = _starts(ask, [batch[row].start for row in rows])
         bound = ascend(ask, start, steps=steps)
         for at in np.flatnonzero(bound.decided):
-            own = tuple(tuple(m[at].tolist()) for m in bound.multipliers)
+            own = tuple(tuple(m[at].ravel().tolist()) for m in in_order(self.relaxed, bound))
             tree.entries[batch[rows[at]].entry] = Leaf(own)
         left = np.flatnonzero(~bound.decided)
         witness = self._witness(bound.x[left], label)
         if witness is not None:
             return [], witness
         order = left[np.argsort(bound.excess[left], kind="stable")]
-        gaps = [_gaps(ask, bound, place) for place in range(ask.between)]
+        gaps = _gaps(ask, bound)
         chosen = []
         for at in order:
             part = batch[rows[at]]
-            part.start = tuple(m[at] / SCALE for m in bound.multipliers)
-            chosen.append((part, choose_split(self.graph, ask, gaps, int(at))))
+            part.start = {name: m[at] / SCALE for name, m in bound.multipliers.items()}
+            chosen.append((part, choose_split(ask, gaps, int(at))))
         return chosen, None
 
-    def _witness(self, x: Array, label: int) -> tuple[int, ...] | None:
+    def _witness(self, x: Reals, label: int) -> tuple[int, ...] | None:
         """The inputs that the relaxation likes best, run."""
         if not len(x):
             return None
@@ -157,7 +158,7 @@ class Search:
         if self.graph.input_edge.type.bipolar:
             points = np.where(points <= 0, -1, 1)
         broken = np.flatnonzero(self.engine.run(points) != label)
-        return tuple(map(int, points[broken[0]])) if broken.size else None
+        return tuple(points[broken[0]].ravel().tolist()) if broken.size else None
 
 
 def _apart(logits: Box, labels: Array, rivals: Array) -> NDArray[np.bool_]:
@@ -167,7 +168,19 @@ def _apart(logits: Box, labels: Array, rivals: Array) -> NDArray[np.bool_]:
     return apart
 
 
-def choose_split(graph: Graph, ask: Question, gaps: list[Gaps], row: int) -> Split:
+def in_order(relaxed: Relaxed, bound: Found) -> list[Array]:
+    """The multipliers of every unit in the order of nodes; zeros where it has no part."""
+    shapes = {node.name: relaxed.edges[node.inputs[0]].shape for node in relaxed.nodes}
+    count = len(bound.excess)
+    return [
+        bound.multipliers[name]
+        if name in bound.multipliers
+        else relaxed.units[name].seen(np.zeros((count, *shapes[name]))).astype(np.int64)
+        for name in relaxed.units
+    ]
+
+
+def choose_split(ask: Question, gaps: dict[str, Gaps], row: int) -> Split:
     """Where to split a region that stays open: the staircase that the relaxation cheats most at,
     at the corner farthest from its chord; else the input element that moves the bound most.
 
@@ -175,73 +188,95 @@ def choose_split(graph: Graph, ask: Question, gaps: list[Gaps], row: int) -> Spl
         InputError: nothing is left to split, which cannot be where bounds are exact.
     """
     best, split = 1e-9, None
-    for place in range(ask.between):
-        node = ask.stages[place].node
-        found = _worst_corner(ask, gaps[place], place, row)
-        if node is not None and found is not None and found[0] > best:
-            best, split = found[0], Split(node, found[1], found[2])
-    return split or _split_input(graph, ask, row)
+    for name, (gap, pull) in gaps.items():
+        found = _worst_corner(ask, name, gap[row], pull[row], row)
+        if found is not None and found[0] > best:
+            best, split = found[0], Split(name, found[1], found[2])
+    return split or _split_input(ask, row)
 
 
-def _gaps(ask: Question, bound: Found, place: int) -> Gaps:
+def _gaps(ask: Question, bound: Found) -> dict[str, Gaps]:
     """By how much the relaxation gains over the true level where the search passed by, and the
-    coefficient of that level in the bound; each (rows, channels)."""
-    stage, ladder, box = ask.stages[place + 1], ask.stages[place].ladder, ask.inputs[place]
-    assert ladder is not None
-    if place + 1 == ask.between:
-        pull = (stage.weights[ask.rivals] - stage.weights[ask.labels]) / stage.parts
-    else:
-        pull = bound.multipliers[place + 1] / SCALE @ stage.weights / stage.parts
-    cost = bound.multipliers[place] / SCALE
-    top, _, _ = ladder.highest(pull, cost, box)
-    near = np.clip(np.rint(bound.inputs[place]), box.lo, box.hi).astype(np.int64)
-    gap = top - (pull * ladder.levels(near) - cost * near)
-    return np.where(box.hi > box.lo, gap, -1.0), pull
+    coefficient of that level in the bound; by staircase, each (rows, *shape)."""
+    found = {}
+    for name, pull in bound.pulls.items():
+        unit = ask.relaxed.units[name]
+        if isinstance(unit, Stairs):
+            box, cost = ask.seen(name), bound.multipliers[name] / SCALE
+            top, _, _ = unit.highest(pull, cost, box)
+            near = np.clip(np.rint(bound.inputs[name]), box.lo, box.hi).astype(np.int64)
+            gap = top - (pull * unit.ladder.levels(near) - cost * near)
+            found[name] = (np.where(box.hi > box.lo, gap, -1.0), pull)
+    return found
 
 
 def _worst_corner(
-    ask: Question, found: Gaps, place: int, row: int
+    ask: Question, name: str, gap: Reals, pull: Reals, row: int
 ) -> tuple[float, int, int] | None:
-    """The gap, channel and last input of the lower part, of the staircase worth splitting most."""
-    gap, pull = found[0][row], found[1][row]
-    ladder, box = ask.stages[place].ladder, ask.inputs[place]
-    assert ladder is not None
-    channel = int(gap.argmax())
-    low, high = int(box.lo[row, channel]), int(box.hi[row, channel])
-    first, own = ladder.first[channel], ladder.value[channel]
+    """The gap, element and last input of the lower part, of the staircase worth splitting most."""
+    unit, box = ask.relaxed.units[name], ask.seen(name)
+    assert isinstance(unit, Stairs)
+    index = int(gap.argmax())
+    if gap.flat[index] <= 0:
+        return None
+    low, high = int(box.lo[row].flat[index]), int(box.hi[row].flat[index])
+    channel = index % len(unit.ladder.first)
+    first, own = unit.ladder.first[channel], unit.ladder.value[channel]
     inside = np.flatnonzero((first > low) & (first <= high))
-    if gap[channel] <= 0 or not inside.size:
+    if not inside.size:
         return None
     start = own[(first <= low).sum() - 1]
     rise = own[(first <= high).sum() - 1] - start
     corner = first[inside]
     above = start + rise * (corner - low) / (high - low)
     # A rival that gains from a high level meets the chord above; else the chord below.
-    apart = above - own[inside - 1] if pull[channel] > 0 else own[inside] - above
-    return float(gap[channel]), channel, int(corner[int(apart.argmax())]) - 1
+    apart = above - own[inside - 1] if pull.flat[index] > 0 else own[inside] - above
+    return float(gap.flat[index]), index, int(corner[int(apart.argmax())]) - 1
 
 
-def _split_input(graph: Graph, ask: Question, row: int) -> Split:
-    low, high = ask.box.lo[row].astype(np.int64), ask.box.hi[row].astype(np.int64)
-    weight = np.abs(ask.stages[0].weights).sum(axis=0) * (high - low) + (high > low)
+def _split_input(ask: Question, row: int) -> Split:
+    """The widest element, by its part in the bound where its coefficients are known."""
+    low, high = ask.box.lo[row].ravel(), ask.box.hi[row].ravel()
+    weight = _weight(ask.relaxed).ravel() * (high - low) + (high > low)
     index = int(weight.argmax())
     if high[index] == low[index]:
         raise InputError("one input is left and stays undecided; report this graph")
     middle = int(low[index] + high[index]) >> 1
-    return Split(INPUT, index, -1 if graph.input_edge.type.bipolar else middle)
+    return Split(INPUT, index, -1 if ask.relaxed.graph.input_edge.type.bipolar else middle)
 
 
-def _split(graph: Graph, tree: _Tree, part: _Open, split: Split) -> list[_Open]:
+def _weight(relaxed: Relaxed) -> Reals:
+    """How much each input element moves what the first units see, all together."""
+    pulls: dict[str, Reals] = {}
+    for node in reversed(relaxed.nodes):
+        edge = relaxed.edges[node.output]
+        pull = pulls.pop(node.output, None)
+        if node.name in relaxed.units or pull is None:
+            pull = np.ones((1, *edge.shape))
+        if node.name in relaxed.units:
+            source = relaxed.edges[node.inputs[0]]
+            parts = [np.ones((1, *source.shape))]
+        else:
+            parts, _ = pulled(node.op, pull, relaxed.inputs(node), size=True)
+        for name, part in zip(node.inputs, parts, strict=True):
+            pulls[name] = pulls[name] + part if name in pulls else part
+    return pulls[relaxed.graph.input]
+
+
+def _split(relaxed: Relaxed, tree: _Tree, part: _Open, split: Split) -> list[_Open]:
     tree.entries[part.entry] = split
     low, high = tree.new(), tree.new()
     tree.parts[part.entry] = (low, high)
-    bipolar = split.place == INPUT and graph.input_edge.type.bipolar
+    bipolar = split.place == INPUT and relaxed.graph.input_edge.type.bipolar
     above = 1 if bipolar else split.most + 1
-    region, at = part.region, (0, split.index)
-    cut = region.box if split.place == INPUT else region.limits[split.place]
+    region = part.region
+    if split.place == INPUT:
+        cut = region.box
+    else:
+        cut = region.limits.get(split.place) or no_limits(relaxed, split.place, 1)
     lower, upper = Box(cut.lo, cut.hi.copy()), Box(cut.lo.copy(), cut.hi)
-    lower.hi[at] = min(int(cut.hi[at]), split.most)
-    upper.lo[at] = max(int(cut.lo[at]), above)
+    lower.hi.flat[split.index] = min(int(cut.hi.flat[split.index]), split.most)
+    upper.lo.flat[split.index] = max(int(cut.lo.flat[split.index]), above)
     children = []
     for entry, half in ((low, lower), (high, upper)):
         if split.place == INPUT:
@@ -252,24 +287,23 @@ def _split(graph: Graph, tree: _Tree, part: _Open, split: Split) -> list[_Open]:
     return children
 
 
-def _stacked(regions: list[Region]) -> Region:
+def _stacked(relaxed: Relaxed, regions: list[Region]) -> Region:
     def stack(boxes: list[Box]) -> Box:
         return Box(np.concatenate([b.lo for b in boxes]), np.concatenate([b.hi for b in boxes]))
 
-    names = regions[0].limits
+    limited = {name for region in regions for name in region.limits}
+    free = {name: no_limits(relaxed, name, 1) for name in limited}
     return Region(
         stack([r.box for r in regions]),
-        {name: stack([r.limits[name] for r in regions]) for name in names},
+        {name: stack([r.limits.get(name, free[name]) for r in regions]) for name in limited},
     )
 
 
-def _starts(
-    ask: Question, known: list[tuple[NDArray[np.float64], ...] | None]
-) -> tuple[NDArray[np.float64], ...]:
+def _starts(ask: Question, known: list[Multipliers | None]) -> Multipliers:
     """The multipliers a part was split with, or those of the chords."""
     own = slopes(ask)
     for row, start in enumerate(known):
-        if start is not None:
-            for place, m in enumerate(start):
-                own[place][row] = m
+        for name, m in (start or {}).items():
+            if name in own:
+                own[name][row] = m
     return own

@@ -9,10 +9,11 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.certify.box import Box, input_box
+from flow.certify.box import Box
 from flow.certify.branch import Decision, Search, Work
 from flow.certify.certificate import Certificate, CertificateSet, Verdict
 from flow.certify.input import certify_input
+from flow.certify.ranges import Ranges
 from flow.certify.witness import Effort
 from flow.engine import BatchedEngine
 from flow.errors import InputError
@@ -42,6 +43,7 @@ def certify_linear(
     *,
     y: Array,
     radius: int,
+    ranges: Ranges | None = None,
     seed: int = 0,
     effort: Effort | None = None,
     attack: Attack | None = None,
@@ -55,10 +57,21 @@ def certify_linear(
     Args:
         attack: tried first on what intervals leave open, called as ``flow.attack.pgd`` is.
 
-    Other arguments and errors as ``certify_input``; ``InputError`` too where the graph is no chain.
+    Other arguments and errors as ``certify_input``.
     """
     return _certify(
-        graph, x, y, radius, "linear", Budget(splits=0), seed, effort, attack, device, progress
+        graph,
+        x,
+        y,
+        radius,
+        "linear",
+        Budget(splits=0),
+        ranges,
+        seed,
+        effort,
+        attack,
+        device,
+        progress,
     )
 
 
@@ -68,6 +81,7 @@ def certify_complete(
     *,
     y: Array,
     radius: int,
+    ranges: Ranges | None = None,
     budget: Budget | None = None,
     seed: int = 0,
     effort: Effort | None = None,
@@ -80,7 +94,9 @@ def certify_complete(
     Given time this decides every image. Arguments and errors as ``certify_linear``.
     """
     found = Budget() if budget is None else budget
-    return _certify(graph, x, y, radius, "complete", found, seed, effort, attack, device, progress)
+    return _certify(
+        graph, x, y, radius, "complete", found, ranges, seed, effort, attack, device, progress
+    )
 
 
 def _certify(
@@ -90,6 +106,7 @@ def _certify(
     radius: int,
     method: str,
     budget: Budget,
+    ranges: Ranges | None,
     seed: int,
     effort: Effort | None,
     attack: Attack | None,
@@ -97,8 +114,10 @@ def _certify(
     progress: Progress | None,
 ) -> CertificateSet:
     search = Search(BatchedEngine(graph, device=device))
-    quick = certify_input(graph, x, y=y, radius=radius, seed=seed, effort=effort, device=device)
-    box, found = input_box(graph, x, radius=radius), []
+    quick = certify_input(
+        graph, x, y=y, radius=radius, ranges=ranges, seed=seed, effort=effort, device=device
+    )
+    box, found = (ranges or Ranges()).box(graph, x, radius=radius), []
     witnesses = _attacked(search.engine, x, box, y, quick, attack, np.random.default_rng(seed))
     for k, certificate in enumerate(quick.certificates):
         if k in witnesses:

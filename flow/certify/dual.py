@@ -1,15 +1,19 @@
-"""Lagrangian bounds on how far a rival can get, exact in integers for any multipliers.
+"""Lagrangian bounds on how far a rival can get, exact in whole numbers for any multipliers.
 
-Let ``a_t`` be the input of staircase t and ``s_t`` its output: ``a_t = A_t s_(t-1) + b_t``. For any
-numbers ``m_t`` the largest ``d . a_end`` over a region is at most
+Every edge is an affine map of the input and of the outputs of units (staircases, maxima), so what
+unit t reads is ``a_t = A_t(x, s_1 .. s_(t-1))``. For any numbers ``m_t`` the largest ``d . a_end``
+over a region is at most
 
-    max_x (m_1 A_1) x  +  sum_t max_a [ (m_(t+1) A_(t+1)) s_t(a) - m_t a ]  +  offsets,   m_end = d
+    max_x p_0 x  +  sum_t max_a [ p_t s_t(a) - m_t a ]  +  constants
 
-since adding ``m_t (A_t s_(t-1) + b_t - a_t) = 0`` changes nothing, and maximising the parts apart
-can only raise the sum. Each part is a maximum over an integer interval, found exactly. So the
-multipliers may come from anywhere: they are searched in floats and then rounded to integers over a
-common power of two. With the slope of a line above or below the staircase as ``m_t`` this is the
-backward bound of CROWN; with 0 it is the interval bound; the best is that of the convex hulls.
+with ``p`` the coefficients that ``d . a_end + sum_t m_t a_t`` has in the input and in each output,
+since adding ``m_t (A_t(..) - a_t) = 0`` changes nothing, and maximising the parts apart can only
+raise the sum. Each part is a maximum over an integer box, found exactly. So the multipliers may
+come from anywhere: they are searched in floats and then rounded to whole numbers over a common
+power of two. With the slope of a line above or below the staircase as ``m_t`` this is the backward
+bound of CROWN; with 0 it is the interval bound; the best is that of the convex hulls. An element
+whose register may wrap has no affine map: it is maximised over its interval, as a unit that sees
+nothing is.
 """
 
 from __future__ import annotations
@@ -20,73 +24,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.certify.affine import Reals, pulled
 from flow.certify.box import Box
+from flow.certify.ladder import Ladder
 from flow.certify.outline import Outline
 from flow.certify.proof import SCALE_BITS
-from flow.certify.stages import EXACT, Reach, Reals, Stage
-from flow.ir import Array, Graph
+from flow.certify.relaxed import EXACT, Mask, Reach, Relaxed
+from flow.errors import InputError
+from flow.ir import Array, Node
 
 SCALE = 1 << SCALE_BITS  # multipliers are even numbers over this: popcounts halve them exactly
 NEVER = -(1 << 60)  # a need that no bound stays below
 MOST = 1 << 36  # needs are cut to this; a smaller need only asks for more
 
+Multipliers = dict[str, Reals]  # by unit, of the elements it sees
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Can ``rivals`` beat ``labels`` in the regions of ``reach``? One pair per row.
+    """Can ``rivals`` beat ``labels`` in the regions of ``found``? One pair per row.
 
-    ``inputs[t]`` are the boxes of the staircases' inputs. A rival that wins somewhere leads by at
-    least ``need`` in the sums that the last stage compares, so a bound below ``need`` decides.
+    A rival that wins somewhere leads by at least ``need`` in the sums that are compared, so a
+    bound below ``need`` decides.
     """
 
-    stages: tuple[Stage, ...]
-    box: Box
-    inputs: tuple[Box, ...]
+    relaxed: Relaxed
+    found: Reach
     labels: Array
     rivals: Array
     need: Array
 
     def __getitem__(self, rows: Any) -> Question:
         return Question(
-            self.stages, self.box[rows], tuple(box[rows] for box in self.inputs),
-            self.labels[rows], self.rivals[rows], self.need[rows],
-        )  # fmt: skip
+            self.relaxed, self.found[rows], self.labels[rows], self.rivals[rows], self.need[rows]
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def between(self) -> int:
-        """How many staircases lie before the sums that are compared."""
-        return len(self.stages) - 1
+    def box(self) -> Box:
+        """The inputs of each region."""
+        return self.found.boxes[self.relaxed.graph.input]
+
+    def seen(self, name: str) -> Box:
+        """The box of what the unit called ``name`` reads."""
+        return self.found.boxes[self.relaxed.graph.node(name).inputs[0]]
+
+    def lead(self) -> Reals:
+        """The coefficients of the sums that are compared: rival less label."""
+        rows = np.arange(len(self))
+        pull = np.zeros((len(self), *self.relaxed.edges[self.relaxed.end].shape))
+        pull[rows, self.rivals], pull[rows, self.labels] = 1.0, -1.0
+        return pull
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """``value``, at scale, and where its parts have their maxima: the input, and per staircase
-    its input and output; ``pulls[t]`` is the coefficient that staircase t's output had."""
+    """``value``, and where its parts have their maxima: the input, and per unit what it sees and
+    its output; per node with cut elements, its output there; ``pulls`` are the coefficients that
+    the units' outputs had."""
 
-    value: NDArray[Any]
-    x: Array
-    at: tuple[NDArray[Any], ...]
-    levels: tuple[NDArray[Any], ...]
-    pulls: tuple[NDArray[Any], ...]
+    value: Reals
+    x: Reals
+    at: dict[str, Reals]
+    levels: dict[str, Reals]
+    kept: dict[str, Reals]
+    pulls: dict[str, Reals]
 
 
-def question(
-    graph: Graph, stages: tuple[Stage, ...], found: Reach, labels: Array, rivals: Array
-) -> Question:
+def question(relaxed: Relaxed, found: Reach, labels: Array, rivals: Array) -> Question:
     """Whether each row's rival can beat its label in that row's region."""
-    names = {node.name: node.inputs[0] for node in graph.nodes}
-    boxes = [found.boxes[names[stage.node]] for stage in stages if stage.node is not None]
     need = np.where(rivals < labels, 0, 1)
-    if (ladder := stages[-1].ladder) is not None:
-        need = _levels_need(ladder, boxes.pop(), labels, rivals)
-    need = np.where(found.fits, need, NEVER)
-    return Question(stages, found.boxes[graph.input], tuple(boxes), labels, rivals, need)
+    if relaxed.last is not None:
+        need = _levels_need(relaxed.last, found.boxes[relaxed.end], labels, rivals)
+    return Question(relaxed, found, labels, rivals, need)
 
 
-def _levels_need(ladder: Any, box: Box, labels: Array, rivals: Array) -> Array:
+def _levels_need(ladder: Ladder, box: Box, labels: Array, rivals: Array) -> Array:
     """The least lead in sums with which a rival's level can beat the label's.
 
     The label holds level k below ``last[k]``, the rival reaches k, or k + 1 where the label has
@@ -109,86 +124,122 @@ def _levels_need(ladder: Any, box: Box, labels: Array, rivals: Array) -> Array:
 
 def evaluate(
     ask: Question,
-    multipliers: tuple[NDArray[Any], ...],
+    multipliers: Multipliers,
     *,
-    scale: int,
-    outlines: tuple[Outline, ...] = (),
+    scale: int = 1,
+    outlines: dict[str, Outline] | None = None,
 ) -> Bound:
-    """The bound for ``multipliers`` over ``scale``, per row; in the dtype of the multipliers.
+    """The bound for ``multipliers`` over ``scale``, per row.
 
-    With ``outlines`` of the staircases it is a guess from below, for a search.
+    Exact where all numbers are whole and below 2**52. With ``outlines`` of units it is a guess
+    from below, for a search.
     """
-    rows = np.arange(len(ask))
-    kind = multipliers[0].dtype if multipliers else np.dtype(np.int64)
-    last = ask.stages[-1]
-    pull = np.zeros((len(ask), len(last.offset)), dtype=kind)
-    pull[rows, ask.rivals] = scale
-    pull[rows, ask.labels] = -scale
-    value = np.zeros(len(ask), dtype=kind)
-    at, levels, pulls = [], [], []
-    for place in reversed(range(len(ask.stages))):
-        stage = ask.stages[place]
-        shift = pull @ stage.offset.astype(kind)
-        value = value + (shift / stage.parts if kind == np.float64 else shift // stage.parts)
-        pull = _back(pull, stage)
-        if place == 0:
-            break
-        ladder, cost = ask.stages[place - 1].ladder, multipliers[place - 1]
-        assert ladder is not None
-        best, a, level = (
-            outlines[place - 1].highest(pull, cost)
-            if outlines
-            else ladder.highest(pull, cost, ask.inputs[place - 1])
-        )
-        value = value + best.sum(axis=1)
-        at.append(a)
-        levels.append(level)
-        pulls.append(pull)
-        pull = cost
-    x = np.where(pull >= 0, ask.box.hi, ask.box.lo)
-    return Bound(
-        value + (pull * x).sum(axis=1), x, tuple(at[::-1]), tuple(levels[::-1]), tuple(pulls[::-1])
-    )
+    relaxed, known = ask.relaxed, outlines or {}
+    pulls = {relaxed.end: ask.lead() * scale}
+    total = np.zeros(len(ask))
+    bound = Bound(total, total, {}, {}, {}, {})
+    for node in reversed(relaxed.nodes):
+        pull = pulls.pop(node.output, None)
+        if pull is None:
+            continue
+        if node.name in relaxed.units:
+            unit, cost = relaxed.units[node.name], multipliers[node.name]
+            judge = known[node.name].highest if node.name in known else _of(ask, node)
+            best, at, level = judge(pull, cost)
+            total = total + best.reshape(len(ask), -1).sum(axis=1)
+            bound.at[node.name], bound.levels[node.name], bound.pulls[node.name] = at, level, pull
+            _add(pulls, node.inputs[0], unit.back(cost))
+            continue
+        if node.name in ask.found.cut:
+            pull, value, bound.kept[node.name] = _kept(ask, node, pull)
+            total = total + value
+        parts, constant = pulled_by(relaxed, node, pull)
+        total = total + constant
+        for name, part in zip(node.inputs, parts, strict=True):
+            _add(pulls, name, part)
+    pull = pulls.get(relaxed.graph.input, np.zeros(ask.box.lo.shape))
+    x = np.where(pull >= 0, ask.box.hi, ask.box.lo).astype(np.float64)
+    total = total + (pull * x).reshape(len(ask), -1).sum(axis=1)
+    return Bound(total, x, bound.at, bound.levels, bound.kept, bound.pulls)
 
 
-def _back(pull: NDArray[Any], stage: Stage) -> NDArray[Any]:
-    found = (pull.astype(np.float64) @ stage.weights) / stage.parts
-    return found if pull.dtype == np.float64 else found.astype(np.int64)
+def _of(ask: Question, node: Node) -> Any:
+    """The exact maximum of a unit over its box."""
+    unit, box = ask.relaxed.units[node.name], ask.seen(node.name)
+    return lambda gain, cost: unit.highest(gain, cost, box)
 
 
-def decided(ask: Question, multipliers: tuple[Array, ...]) -> NDArray[np.bool_]:
-    """Rows whose rival certainly loses, by integer multipliers over ``SCALE``: exact.
+def _kept(ask: Question, node: Node, pull: Reals) -> tuple[Reals, Reals, Reals]:
+    """The pull without the elements that may wrap, the most these add, and their values there."""
+    box, cut = ask.found.boxes[node.output], ask.found.cut[node.name]
+    kept = np.where(pull >= 0, box.hi, box.lo).astype(np.float64)
+    value = np.where(cut, pull * kept, 0.0).reshape(len(pull), -1).sum(axis=1)
+    return np.where(cut, 0.0, pull), value, kept
+
+
+def pulled_by(
+    relaxed: Relaxed, node: Node, pull: Reals, *, size: bool = False
+) -> tuple[list[Reals], Reals]:
+    """As ``affine.pulled``, with the name of a node that is no affine map."""
+    try:
+        return pulled(node.op, pull, relaxed.inputs(node), size=size)
+    except InputError as error:
+        raise InputError(f"node {node.name!r}: {error}") from None
+
+
+def _add(pulls: dict[str, Reals], name: str, part: Reals) -> None:
+    pulls[name] = pulls[name] + part if name in pulls else part
+
+
+def decided(ask: Question, multipliers: dict[str, Array]) -> Mask:
+    """Rows whose rival certainly loses, by whole multipliers over ``SCALE``: exact.
 
     Multipliers are even, and rows whose sums could pass 2**52 are left undecided.
     """
-    if any((m % 2).any() for m in multipliers):
+    if any((m % 2).any() for m in multipliers.values()):
         raise ValueError("odd multipliers cannot be halved exactly")
     able = np.flatnonzero((ask.need > NEVER) & (_size(ask, multipliers) < EXACT))
     found = np.zeros(len(ask), dtype=bool)
     if able.size:
         part = ask[able]
-        bound = evaluate(part, tuple(m[able] for m in multipliers), scale=SCALE)
-        found[able] = bound.value < part.need * SCALE
+        own = {name: m[able].astype(np.float64) for name, m in multipliers.items()}
+        bound = evaluate(part, own, scale=SCALE)
+        found[able] = bound.value < part.need * float(SCALE)
     return found
 
 
-def _size(ask: Question, multipliers: tuple[Array, ...]) -> Reals:
+def _size(ask: Question, multipliers: dict[str, Array]) -> Reals:
     """Above the magnitude of every number that ``evaluate`` forms, per row."""
-    pull = np.zeros((len(ask), len(ask.stages[-1].offset)))
-    rows = np.arange(len(ask))
-    pull[rows, ask.rivals] = pull[rows, ask.labels] = SCALE
+    relaxed = ask.relaxed
+    pulls = {relaxed.end: np.abs(ask.lead()) * SCALE}
     total = np.abs(ask.need) * float(SCALE)
-    for place in reversed(range(len(ask.stages))):
-        stage = ask.stages[place]
-        total += pull @ np.abs(stage.offset).astype(np.float64)
-        pull = pull @ np.abs(stage.weights)
-        if place == 0:
-            break
-        ladder, box = ask.stages[place - 1].ladder, ask.inputs[place - 1]
-        assert ladder is not None
-        total += pull @ np.abs(ladder.value).max(axis=1).astype(np.float64)
-        pull = np.abs(multipliers[place - 1]).astype(np.float64)
-        total += (pull * np.maximum(np.abs(box.lo), np.abs(box.hi))).sum(axis=1)
-    ends = np.maximum(np.abs(ask.box.lo), np.abs(ask.box.hi))
-    found: Reals = total + (pull * ends).sum(axis=1)
+    for node in reversed(relaxed.nodes):
+        pull = pulls.pop(node.output, None)
+        if pull is None:
+            continue
+        if node.name in relaxed.units:
+            unit, seen = relaxed.units[node.name], ask.seen(node.name)
+            cost = np.abs(multipliers[node.name]).astype(np.float64)
+            total = total + _flat(pull * unit.output_size(seen))
+            total = total + _flat(cost * unit.seen(_magnitude(seen)))
+            _add(pulls, node.inputs[0], unit.back(cost))
+            continue
+        if node.name in ask.found.cut:
+            total = total + _flat(pull * _magnitude(ask.found.boxes[node.output]))
+        parts, constant = pulled_by(relaxed, node, pull, size=True)
+        total = total + constant
+        for name, part in zip(node.inputs, parts, strict=True):
+            _add(pulls, name, part)
+    if (pull := pulls.get(relaxed.graph.input)) is not None:
+        total = total + _flat(pull * _magnitude(ask.box))
+    return total
+
+
+def _magnitude(box: Box) -> Array:
+    found: Array = np.maximum(np.abs(box.lo), np.abs(box.hi))
     return found
+
+
+def _flat(parts: NDArray[Any]) -> Reals:
+    total: Reals = parts.reshape(len(parts), -1).sum(axis=1)
+    return total

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from flow.certify.box import (
     Box,
     exact_sums,
-    input_box,
     interval_product,
     product_bound,
     propagate,
@@ -22,6 +21,7 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
+from flow.certify.ranges import Ranges
 from flow.certify.witness import Effort, find_witnesses
 from flow.engine import BatchedEngine
 from flow.engine.kernels import dense
@@ -40,6 +40,7 @@ def certify_input(
     *,
     y: Array,
     radius: int,
+    ranges: Ranges | None = None,
     seed: int = 0,
     effort: Effort | None = None,
     device: str = "cpu",
@@ -53,6 +54,7 @@ def certify_input(
 
     Args:
         x: images (batch, *input shape) within the declared range; y: their labels (batch,).
+        ranges: which elements move at all, and between which limits; by default all that may.
         seed: of the witness search, the only random part.
         progress: called with (witness searches done, in all).
 
@@ -60,7 +62,8 @@ def certify_input(
         InputError: the graph does not end in ArgMax, or images, labels or radius are no input.
     """
     check_labels(graph, x, y)
-    box = input_box(graph, x, radius=radius)
+    ranges = Ranges() if ranges is None else ranges
+    box = ranges.box(graph, x, radius=radius)
     engine = BatchedEngine(graph, device=device)
     correct = engine.run(x) == y
     proved = correct & prove_labels(graph, box, y)
@@ -95,8 +98,9 @@ def certify_input(
             witness=tuple(map(int, points[k].ravel())) if broken[k] else None,
         )
 
+    certificates = tuple(map(certificate, range(len(x))))
     return CertificateSet(
-        graph_digest, Property.INPUT, radius, METHOD, tuple(map(certificate, range(len(x))))
+        graph_digest, Property.INPUT, radius, METHOD, certificates, terms=ranges.terms
     )
 
 
@@ -110,16 +114,16 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     """
     boxes = propagate(graph, box)
     proved = _apart(boxes[graph.logits], y)
-    end = last_product(graph)
-    if end is None:
+    end, made = last_product(graph), graph.producer(graph.logits)
+    if end is None or made is None:
         return proved
     last, op, scale, offset = end
     source, classes = last.inputs[0], np.arange(len(scale))
     edge = graph.edge(source)
     fits = _never_wraps(op, boxes[source], edge)
     weights = scale[:, None] * dense(op)
-    if isinstance(graph.nodes[-2].op, Add):
-        fits &= _stays(graph.nodes[-2].op, boxes[last.output])
+    if isinstance(made.op, Add):
+        fits &= _stays(made.op, boxes[last.output])
     if op.popcount:  # twice the logit is a product again
         offset = 2 * offset + scale * op.weights.shape[1]
     bound = 2 * (int(abs(scale).max()) * product_bound(op, edge) + int(abs(offset).max()))
@@ -138,10 +142,9 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
 
 def last_product(graph: Graph) -> tuple[Node, MatVec, Array, Array] | None:
     """The MatVec in front of ArgMax, and scale and offset of each class between the two."""
-    at, scale, offset = -2, np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-    if len(graph.nodes) > 2 and isinstance(add := graph.nodes[-2].op, Add):
-        at, scale, offset = -3, add.multipliers[0], add.offset
-    last = graph.nodes[at] if len(graph.nodes) >= -at else None
+    last, scale, offset = graph.producer(graph.logits), np.ones(1, dtype=int), np.zeros(1, int)
+    if last is not None and isinstance(add := last.op, Add) and len(add.multipliers) == 1:
+        last, scale, offset = graph.producer(last.inputs[0]), add.multipliers[0], add.offset
     if last is None or not isinstance(last.op, MatVec):
         return None
     shape = (last.op.weights.shape[0],)
@@ -149,7 +152,7 @@ def last_product(graph: Graph) -> tuple[Node, MatVec, Array, Array] | None:
 
 
 def _never_wraps(op: MatVec, box: Box, edge: Edge) -> NDArray[np.bool_]:
-    low, high = exact_sums(op, box, edge)
+    low, high = exact_sums(op, [box], [edge])
     least, largest = low.min(axis=1), high.max(axis=1)
     fits: NDArray[np.bool_] = (least >= op.accumulator.code_lo) & (
         largest <= op.accumulator.code_hi

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.certify.affine import Reals
 from flow.certify.box import Box
 from flow.certify.ladder import Ladder
-from flow.certify.stages import Reals
 
 _MARKS = 4  # levels looked at wherever the box lies, besides those at its ends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """Inputs within a box and what they are worth, (batch, channels, points)."""
+    """Inputs within a box and what they are worth, (batch, ..., channels, points)."""
 
     x: Reals
     value: Reals
@@ -27,8 +27,7 @@ class Outline:
 
         Of a staircase of equal steps these are all the corners of its hull.
         """
-        start = (ladder.first <= box.lo[..., None]).sum(axis=-1) - 1
-        stop = (ladder.first <= box.hi[..., None]).sum(axis=-1) - 1
+        start, stop = ladder.reached(box.lo), ladder.reached(box.hi)
         steps = ladder.first.shape[1] - 1
         marks = np.unique(np.linspace(1, steps, min(steps, _MARKS)).astype(np.int64))
         wanted = [start + 1, stop, *(np.full_like(start, mark) for mark in marks)]

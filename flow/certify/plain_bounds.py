@@ -1,170 +1,145 @@
-"""The interval argument once more, one Python integer at a time, for the checker alone."""
+"""The interval argument once more, in Python integers, for the checker alone.
+
+What ops do at points is asked of the reference; how sums range is worked out here another way
+than in the bounds: twice the middle of an interval, and its width.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
+import numpy as np
+
 from flow.errors import InputError
-from flow.ir import Graph, IntType
-from flow.ops import Add, Compare, Decode, MatVec, Threshold
+from flow.ir import Array, Edge, Graph, IntType
+from flow.ops import (
+    Add,
+    Concat,
+    MatVec,
+    MaxPool,
+    Pad,
+    Reshape,
+    SumPool,
+    Threshold,
+    Transpose,
+    Window,
+)
 
 Interval = tuple[int, int]
+Ends = tuple[Array, Array]  # least and largest of every element, (1, *edge shape)
+REGISTERED = (MatVec, Add, SumPool)
+RISING = (Window, Pad, Concat, Reshape, Transpose, MaxPool, Threshold)
+MOVES = (Window, Pad, Concat, Reshape, Transpose)
 
 
-def label_holds(graph: Graph, image: list[int], label: int, radius: int) -> bool:
-    """Whether intervals show that every input within ``radius`` of ``image`` has ``label``.
+def near(graph: Graph, image: Array, radius: int) -> Ends:
+    """Every input within ``radius`` of ``image`` inside the declared range."""
+    kind, ends = graph.input_edge.type, []
+    for value in image.ravel().tolist():
+        if kind.bipolar:
+            ends.append((-1, 1) if radius >= 2 else (value, value))
+        else:
+            ends.append((max(kind.lo, value - radius), min(kind.hi, value + radius)))
+    low, high = zip(*ends, strict=True)
+    shape = (1, *image.shape)
+    return np.array(low, dtype=np.int64).reshape(shape), np.array(high).reshape(shape)
+
+
+def bounds(op: Any, inputs: Sequence[Ends]) -> Ends:
+    """The interval of every output element, and of a register what it keeps.
 
     Raises:
-        InputError: the graph has a layer that this checker does not know.
+        InputError: the checker does not know the op.
     """
-    kind = graph.input_edge.type
-    intervals = [_near(kind, value, radius) for value in image]
-    source = graph.input
-    seen = [intervals]
-    for node in graph.nodes[:-1]:
-        if node.inputs != (source,) or len(graph.edge(source).shape) != 1:
-            raise InputError(f"node {node.name!r}: the checker knows chains of vectors only")
-        try:
-            intervals = bounds(node.op, intervals)
-        except InputError as error:
-            raise InputError(f"node {node.name!r}: {error}") from None
-        seen.append(intervals)
-        source = node.output
-    rivals = [j for j in range(len(intervals)) if j != label]
-    if all(intervals[label][0] - intervals[j][1] >= (1 if j < label else 0) for j in rivals):
-        return True
-    ops = [node.op for node in graph.nodes[:-1]]
-    lines = [(1, 0)] * len(intervals)
-    if ops and isinstance(scaling := ops[-1], Add):
-        lines = _lines(scaling, len(intervals))
-        if any(
-            not scaling.accumulator.code_lo <= scale * end + offset <= scaling.accumulator.code_hi
-            for (scale, offset), ends in zip(lines, seen[-2], strict=True)
-            for end in ends
-        ):
-            return False
-        ops.pop()
-    last = ops[-1] if ops else None
-    return isinstance(last, MatVec) and _difference_holds(last, seen[len(ops) - 1], label, lines)
+    if isinstance(op, REGISTERED):
+        return register(op.accumulator, *sums(op, inputs))
+    if not isinstance(op, RISING):
+        raise InputError(f"the checker knows no bounds for {type(op).__name__}")
+    # Never falling from one end to the other, or never rising, element by element.
+    first, last = (op.evaluate(*(ends[k] for ends in inputs)) for k in (0, 1))
+    return np.minimum(first, last), np.maximum(first, last)
+
+
+def register(kind: IntType, low: Array, high: Array) -> Ends:
+    """What a register keeps of sums from ``low`` to ``high``: all its values where these turn."""
+    turns = 2**kind.bits
+    first, last = (low - kind.code_lo) // turns, (high - kind.code_lo) // turns
+    least = np.where(first == last, low - first * turns, kind.code_lo)
+    most = np.where(first == last, high - last * turns, kind.code_hi)
+    return least.astype(np.int64), most.astype(np.int64)
 
 
 @singledispatch
-def bounds(op: Any, inputs: list[Interval]) -> list[Interval]:
-    """The interval of every output element."""
-    raise InputError(f"the checker knows no bounds for {type(op).__name__}")
+def sums(op: Any, inputs: Sequence[Ends]) -> Ends:
+    """The least and the largest sums before the register, Python integers."""
+    raise InputError(f"the checker knows no sums of {type(op).__name__}")
 
 
-@bounds.register
-def _(op: MatVec, inputs: list[Interval]) -> list[Interval]:
-    return [_register(op.accumulator, *_sum(op, row, inputs)) for row in _rows(op)]
-
-
-@bounds.register
-def _(op: Threshold, inputs: list[Interval]) -> list[Interval]:
-    return [_levels(op, channel, *interval) for channel, interval in enumerate(inputs)]
-
-
-@bounds.register
-def _(op: Add, inputs: list[Interval]) -> list[Interval]:
-    found = []
-    for (scale, offset), ends in zip(_lines(op, len(inputs)), inputs, strict=True):
-        first, last = (scale * end + offset for end in ends)
-        found.append(_register(op.accumulator, min(first, last), max(first, last)))
-    return found
-
-
-def _lines(op: Add, channels: int) -> list[tuple[int, int]]:
-    """Multiplier and offset of every channel of an Add of one input."""
-    if len(op.multipliers) != 1:
-        raise InputError("the checker knows an Add of one input only")
-    scales, offsets = op.multipliers[0].tolist(), op.offset.tolist()
-    return [(scales[c % len(scales)], offsets[c % len(offsets)]) for c in range(channels)]
-
-
-def _near(kind: IntType, value: int, radius: int) -> Interval:
-    if kind.bipolar:
-        return (-1, 1) if radius >= 2 else (value, value)
-    return max(kind.lo, value - radius), min(kind.hi, value + radius)
-
-
-def _rows(op: MatVec) -> list[list[int]]:
-    if op.groups != 1:
-        raise InputError("the checker knows no bounds for grouped products")
-    rows: list[list[int]] = op.weights.tolist()
-    if op.decode is Decode.CLAMP:
-        low, high = op.weight_type.lo, op.weight_type.hi
-        rows = [[min(max(weight, low), high) for weight in row] for row in rows]
-    return rows
-
-
-def _sum(op: MatVec, row: list[int], inputs: list[Interval]) -> Interval:
-    least = largest = 0
-    for weight, (low, high) in zip(row, inputs, strict=True):
-        ends = (weight * low, weight * high)
-        least, largest = least + min(ends), largest + max(ends)
+@sums.register
+def _(op: MatVec, inputs: Sequence[Ends]) -> Ends:
+    low, high = (end.astype(object) for end in inputs[0])
+    middle, width = rows_times(op, low + high), rows_times(op, high - low, magnitudes=True)
+    ends = (middle - width) // 2, (middle + width) // 2  # both are even
     if op.popcount:
-        return (least + len(row)) // 2, (largest + len(row)) // 2
-    return least, largest
+        columns = op.weights.shape[1]
+        ends = (ends[0] + columns) // 2, (ends[1] + columns) // 2
+    return ends
 
 
-def _register(kind: IntType, low: int, high: int) -> Interval:
-    turns = 2**kind.bits
-    first, least = divmod(low - kind.code_lo, turns)
-    last, largest = divmod(high - kind.code_lo, turns)
-    if first != last:
-        return kind.code_lo, kind.code_hi
-    return least + kind.code_lo, largest + kind.code_lo
+@sums.register
+def _(op: Add, inputs: Sequence[Ends]) -> Ends:
+    shape = inputs[0][0].shape
+    low = high = np.zeros(shape, dtype=object) + op.offset.astype(object)
+    for factor, ends in zip(op.multipliers.astype(object), inputs, strict=True):
+        one, other = factor * ends[0], factor * ends[1]
+        low, high = low + np.minimum(one, other), high + np.maximum(one, other)
+    return low, high
 
 
-def _levels(op: Threshold, channel: int, low: int, high: int) -> Interval:
-    thresholds: list[int] = op.thresholds[channel].tolist()
-    steps = len(thresholds)
-    reached = _searched if op.compare is Compare.SEARCH else _counted
-    counts = [reached(thresholds, end) for end in (low, high)]
-    if op.sign[channel] < 0:
-        counts = [steps - count for count in reversed(counts)]
-    least, largest = (op.base + count for count in counts)
-    return (2 * least - 1, 2 * largest - 1) if op.output.bipolar else (least, largest)
+@sums.register
+def _(op: SumPool, inputs: Sequence[Ends]) -> Ends:
+    low, high = (taps(op, end.astype(object)).sum(axis=3) for end in inputs[0])
+    return low, high
 
 
-def _counted(thresholds: list[int], value: int) -> int:
-    return sum(value >= threshold for threshold in thresholds)
-
-
-def _searched(thresholds: list[int], value: int) -> int:
-    """Add powers of two, largest first, while the threshold they lead to is reached."""
-    found, jump = 0, 1
-    while jump * 2 <= len(thresholds):
-        jump *= 2
-    while jump:
-        if found + jump <= len(thresholds) and value >= thresholds[found + jump - 1]:
-            found += jump
-        jump //= 2
+def rows_times(op: MatVec, v: Array, *, magnitudes: bool = False) -> Array:
+    """The rows of ``op``, or their magnitudes, times ``v`` along its last axis."""
+    found = np.zeros((*v.shape[:-1], len(op.weights)), dtype=object)
+    for rows, columns, weights in groups(op):
+        found[..., rows] = v[..., columns] @ (abs(weights) if magnitudes else weights).T
     return found
 
 
-def _difference_holds(
-    op: MatVec, inputs: list[Interval], label: int, lines: list[tuple[int, int]]
-) -> bool:
-    """The last product, its ``lines`` and the comparison together; only where no logit can wrap."""
-    rows = _rows(op)
-    kind = op.accumulator
-    for row in rows:
-        low, high = _sum(op, row, inputs)
-        if low < kind.code_lo or high > kind.code_hi:
-            return False
-    (scale, offset), columns = lines[label], len(rows[label])
-    for rival, row in enumerate(rows):
-        if rival == label:
-            continue
-        factor, constant = lines[rival]
-        lead = offset - constant
-        if op.popcount:  # of counts: twice the lead is scale * (product + columns) and the rest
-            lead = 2 * lead + (scale - factor) * columns
-        for own, other, (low, high) in zip(rows[label], row, inputs, strict=True):
-            weight = scale * own - factor * other
-            lead += min(weight * low, weight * high)
-        if lead < (1 if rival < label else 0):
-            return False
-    return True
+def groups(op: MatVec) -> list[tuple[Array, Array, Array]]:
+    """For each group the rows, the inputs they see, and their weights as Python integers."""
+    count, columns = len(op.weights) // op.groups, op.weights.shape[1]
+    own = columns // op.positions
+    inputs = np.arange(op.positions * op.groups * own).reshape(op.positions, op.groups, own)
+    read = op.read.astype(object)
+    return [
+        (np.arange(g * count, (g + 1) * count), inputs[:, g].ravel(), part)
+        for g, part in enumerate(np.split(read, op.groups))
+    ]
+
+
+def taps(op: MaxPool | SumPool, v: Array) -> Array:
+    """The elements of every window, (1, OH, OW, taps, channels)."""
+    window = Window(op.kernel, op.stride, getattr(op, "dilation", (1, 1)))
+    view = window.evaluate(v)
+    return view.reshape(*view.shape[:3], op.kernel[0] * op.kernel[1], -1)
+
+
+def origins(op: Any, edges: Sequence[Edge]) -> Array:
+    """For each output element of an op that only moves, the number of the input element it is;
+    inputs are numbered one after the other, and -1 is the constant of a Pad."""
+    sizes = [edge.elements for edge in edges]
+    starts = np.cumsum([0, *sizes[:-1]])
+    numbers = [
+        np.arange(start, start + edge.elements).reshape(1, *edge.shape)
+        for start, edge in zip(starts, edges, strict=True)
+    ]
+    found: Array = (replace(op, value=-1) if isinstance(op, Pad) else op).evaluate(*numbers)
+    return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from flow.certify.certificate import Certificate, Property
-from flow.certify.plain_bounds import label_holds
-from flow.certify.plain_proof import proof_holds
+from flow.certify.plain_bounds import Ends, near
+from flow.certify.plain_proof import label_holds, proof_holds
 from flow.certify.subject import Checked, Subject
 from flow.errors import InputError
 from flow.ir import Array, Graph
@@ -17,7 +17,7 @@ def recheck_inputs(subject: Subject) -> Checked:
     witnesses = _check_witnesses(subject)
     for k in subject.each(subject.proved):
         certificate = subject.found.certificates[k]
-        if not _input_holds(subject.graph, subject.x[k], certificate):
+        if not _input_holds(subject.graph, box(subject, k), certificate):
             raise subject.denied(k, "PROVED, but its box leaves another class open")
     return Checked(len(subject.proved), witnesses, 0, 0)
 
@@ -37,33 +37,61 @@ def _check_witnesses(subject: Subject) -> int:
     if subject.found.radius < 0:
         raise InputError(f"{subject.path}: radius {subject.found.radius} is below 0")
     for k in subject.refuted:
-        if not _input_breaks(subject.graph, subject.x[k], subject.found.certificates[k]):
+        if not _input_breaks(subject, k):
             raise subject.denied(k, "REFUTED, but its witness does not break it")
     return len(subject.refuted)
 
 
-def _input_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
-    witness = certificate.witness
-    if witness is None or len(witness) != image.size:
+def _input_breaks(subject: Subject, k: int) -> bool:
+    certificate, image = subject.found.certificates[k], subject.x[k]
+    if certificate.witness is None or len(certificate.witness) != image.size:
         return False
-    near = all(
-        abs(a - int(b)) <= certificate.radius for a, b in zip(witness, image.ravel(), strict=True)
-    )
-    if not near:
+    low, high = box(subject, k)
+    point = np.array(certificate.witness, dtype=object).reshape(1, *image.shape)
+    if (point < low).any() or (point > high).any():
         return False
-    point = np.array(witness, dtype=np.int64).reshape(image.shape)
-    inside = graph.input_edge.type.contains(point)
-    if certificate.claim is Property.PIXEL and int((point != image).sum()) > 1:
+    point = point.astype(np.int64)
+    if certificate.claim is Property.PIXEL and int((point[0] != image).sum()) > 1:
         return False
-    return inside and int(graph.evaluate(point[None])[0]) != certificate.label
+    inside = subject.graph.input_edge.type.contains(point)
+    return inside and int(subject.graph.evaluate(point)[0]) != certificate.label
 
 
-def _input_holds(graph: Graph, image: Array, certificate: Certificate) -> bool:
+def _input_holds(graph: Graph, inputs: Ends, certificate: Certificate) -> bool:
     """Whether the intervals of the whole box, or the certificate's trees, show its claim."""
-    values, label, radius = image.ravel().tolist(), certificate.label, certificate.radius
     if certificate.proof is None:
-        return label_holds(graph, values, label, radius)
-    return proof_holds(graph, values, label, radius, certificate.proof)
+        return label_holds(graph, inputs, certificate.label)
+    return proof_holds(graph, inputs, certificate.label, certificate.proof)
+
+
+def box(subject: Subject, k: int) -> Ends:
+    """The inputs that the claim about image ``k`` is about, by the radius and terms of the file.
+
+    Raises:
+        InputError: the terms are none for this input.
+    """
+    image, terms = subject.x[k], subject.found.terms
+    low, high = near(subject.graph, image, subject.found.radius)
+    try:
+        lows = [int(v) for v in terms.get("low", low.ravel())]
+        highs = [int(v) for v in terms.get("high", high.ravel())]
+        marks = {int(v) for v in terms.get("mask", range(image.size))}
+    except (TypeError, ValueError):
+        lows = highs = []
+        marks = set()
+    if len(lows) != image.size or len(highs) != image.size or not marks <= set(range(image.size)):
+        raise InputError(f"{subject.path}: its mask or limits are none for this input")
+    ends = [
+        (max(least, a), min(most, b)) if place in marks else (own, own)
+        for place, (own, least, most, a, b) in enumerate(
+            zip(
+                image.ravel().tolist(), low.ravel().tolist(), high.ravel().tolist(), lows, highs,
+                strict=True,
+            )
+        )
+    ]  # fmt: skip
+    least_of, most_of = (np.array(side, dtype=np.int64) for side in zip(*ends, strict=True))
+    return least_of.reshape(low.shape), most_of.reshape(low.shape)
 
 
 def _every_neighbour_keeps(graph: Graph, image: Array, label: int, radius: int) -> bool:

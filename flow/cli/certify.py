@@ -19,7 +19,7 @@ verbs = typer.Typer()
 
 # Which options a property takes, named as its stage in flow.evidence names them.
 TAKES = {
-    Property.INPUT: {"radius", "method", "seconds"},
+    Property.INPUT: {"radius", "method", "seconds", "mask", "range"},
     Property.PIXEL: {"radius"},
     Property.BITS: {"flips", "jobs"},
 }
@@ -41,6 +41,13 @@ def certify(
     seconds: Annotated[
         float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
     ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Of input: .npy file; elements that are not 0 may move.")
+    ] = None,
+    range: Annotated[
+        Path | None,
+        typer.Option(help="Of input: .npz file of `low` and `high`, which no element leaves."),
+    ] = None,
     flips: Annotated[
         int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
     ] = None,
@@ -58,8 +65,8 @@ def certify(
 
     A run that was killed goes on where it was when it is started again.
     """
-    options = {"radius": radius, "method": method, "seconds": seconds, "flips": flips}
-    options["jobs"] = jobs
+    options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
+    options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range}
     asked = {name: value for name, value in options.items() if value not in (None, [])}
     for name in asked:
         if name not in TAKES[property]:

@@ -12,6 +12,7 @@ from flow.certify import Budget, CertificateSet, Property, certify_complete, cer
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
 from flow.certify.parts import in_parts
+from flow.certify.ranges import load_ranges
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
@@ -30,15 +31,19 @@ def certify_inputs(
     data: Images,
     *,
     directory: Path,
-    radius: Sequence[int] = (1,),
+    radius: Sequence[int] | None = None,
     method: str = "ibp",
     seconds: float | None = None,
+    mask: Path | None = None,
+    range: Path | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Certificates of whole boxes, one file per radius; counts in the record.
 
     Args:
+        radius: by default 1; where ``range`` limits the elements, nothing else does.
         method: ``ibp``, ``linear``, or ``complete`` with ``seconds`` (60) for each image.
+        mask, range: files of :func:`flow.certify.ranges.load_ranges`.
 
     Raises:
         InputError: seconds are given to a method that takes the time it takes.
@@ -51,8 +56,14 @@ def certify_inputs(
         raise InputError("--seconds is of --method complete; the others take the time they take")
     else:
         certify = partial(certify_linear, attack=pgd) if method == "linear" else certify_box
-    asked = {"method": method, "seconds": seconds}
+    ranges = load_ranges(mask, range)
+    certify = partial(certify, ranges=ranges)
+    asked = {"method": method, "seconds": seconds, "terms": ranges.terms}
     kind = str(Property.INPUT) if method == "ibp" else f"{Property.INPUT}-{method}"
+    kind += "-limited" if ranges.terms else ""
+    if radius is None:
+        kind_of = load_graph(graph_path).input_edge.type
+        radius = (1,) if range is None else (kind_of.hi - kind_of.lo,)
     rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
     return {**rows, "property": str(Property.INPUT), "method": WORDS[method]}
 

@@ -1,8 +1,7 @@
 """The meaning of each layer, on integers.
 
-``OPS`` are the ops that graphs are made of. Hardware knows MatVec, Threshold and ArgMax so far,
-bounds and flips an Add of one input too; they refuse a graph with any other by naming the node: see
-``tests/ops/test_every_op.py``.
+``OPS`` are the ops that graphs are made of. A stage that does not know one refuses the graph and
+names the node: see ``tests/ops/test_every_op.py``.
 """
 
 from flow.ir import Op

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flow.ir import Array, Edge, IntType
 
@@ -20,12 +22,12 @@ def positions(size: int, kernel: int, stride: int, dilation: int) -> int:
     return (size - span) // stride + 1
 
 
-def slide(x: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Array:
+def slide(x: NDArray[Any], kernel: Pair, stride: Pair, dilation: Pair) -> NDArray[Any]:
     """A view of shape (batch, OH, OW, KH, KW, C) on ``x`` of shape (batch, H, W, C)."""
     spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(x, spans, axis=(1, 2))
     view = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-    turned: Array = np.moveaxis(view, 3, 5)
+    turned: NDArray[Any] = np.moveaxis(view, 3, 5)
     return turned
 
 

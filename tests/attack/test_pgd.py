@@ -5,20 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow.attack.pgd import Descent, on_grid, pgd
+from flow.attack.pgd import Descent, input_gradient, on_grid, pgd
 from flow.certify import Box, Effort, Verdict, certify_complete, input_box
 from flow.engine import BatchedEngine
 from flow.ir import Edge, Graph, IntType, Node
-from flow.ops import ArgMax, MatVec
+from flow.ops import Add, ArgMax, Concat, MatVec, Pad, Reshape, SumPool, Transpose, Window
 from tests.attack.networks import W1A1, W4A4, network, split
 from tests.certify.networks import fitting_chains
 from tests.engine.chains import BIPOLAR, random_inputs, random_labels
+from tests.engine.images import image_graphs, random_image_graph
 
 LAZY = Effort(corners=1, steps=0, moves=1, restarts=1)
 
 
 @settings(max_examples=60, deadline=None)
-@given(fitting_chains(), st.integers(0, 3), st.booleans())
+@given(fitting_chains() | image_graphs(), st.integers(0, 3), st.booleans())
 def test_every_point_is_an_input_of_the_box_and_breaks_its_label_iff_said(graph, radius, once):
     x = random_inputs(graph, 6)
     y = random_labels(graph, x)
@@ -89,3 +90,47 @@ def test_the_grid_of_bipolar_inputs_has_no_zero():
     found = on_grid(np.array([[0.2, -0.2, 1.0, -1.0]]), box, bipolar=True)
     assert found.tolist() == [[1, -1, 1, -1]]
     assert BIPOLAR.contains(found)
+
+
+def test_pgd_breaks_more_image_graphs_than_random_corners():
+    """So its gradients find their way through windows, pools, pads and branches."""
+    rng, found = np.random.default_rng(0), np.zeros(2, dtype=int)
+    for seed in range(40):
+        graph = random_image_graph(seed)
+        x = random_inputs(graph, 20)
+        y, box = graph.evaluate(x), input_box(graph, x, radius=2)
+        corners = np.where(rng.random(x.shape) < 0.5, box.lo, box.hi)
+        _, broken = pgd(BatchedEngine(graph), x, box, y, rng=rng, descent=Descent(10, 1))
+        found += (graph.evaluate(corners) != y).sum(), broken.sum()
+    assert found[1] > 1.3 * found[0], found
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gradients_of_affine_image_graphs_are_exact(seed):
+    """Where nothing steps and nothing wraps, one element more moves the lead by its gradient."""
+    rng = np.random.default_rng(seed)
+    wide, weights = IntType(40, True), rng.integers(-3, 4, (4, 18))
+    nodes = (
+        Node("pad", Pad((1, 1, 0, 1), 2), ("x",), "p"),
+        Node("win", Window((3, 3), (2, 1)), ("p",), "w"),
+        Node("conv", MatVec(weights[:, :9], IntType(3, True), wide, groups=2, positions=9),
+             ("w",), "c"),
+        Node("sum", SumPool((1, 2), (1, 1), wide), ("c",), "s"),
+        Node("more", Add(rng.integers(-2, 3, (1, 4)), rng.integers(0, 9, 4), wide), ("s",), "m"),
+        Node("both", Add(rng.integers(-2, 3, (2, 4)), [1], wide), ("s", "m"), "b"),
+        Node("join", Concat(wide), ("b", "m"), "j"),
+        Node("turn", Transpose((2, 0, 1)), ("j",), "t"),
+        Node("flat", Reshape((8 * 2,)), ("t",), "f"),
+        Node("fc", MatVec(rng.integers(-3, 4, (3, 16)), IntType(3, True), IntType(60, True)),
+             ("f",), "y"),
+        Node("argmax", ArgMax(), ("y",), "class"),
+    )  # fmt: skip
+    graph = Graph("affine", "x", Edge((4, 3, 2), IntType(4)), nodes, "class")
+    x, lead = random_inputs(graph, 1, seed) // 2, rng.integers(-4, 5, (1, 3)).astype(float)
+    edges = graph.evaluate_all(x)
+    found = input_gradient(graph, edges, lead, {})
+    for place in np.ndindex(*x.shape):
+        more = x.copy()
+        more[place] += 1
+        moved = graph.evaluate_all(more)["y"] - edges["y"]
+        assert found[place] == (lead * moved).sum()

@@ -100,7 +100,7 @@ def test_a_staircase_is_bounded_tightly_whatever_its_thresholds(seed, steps, for
     op = Threshold(thresholds, kind, rng.choice([-1, 1], 3), 0, IntType(4), form, signs_stored=True)
     low = rng.integers(-16, 16, 3)
     high = np.minimum(low + rng.integers(0, 12, 3), 15)
-    box = propagate_box(op, Box(low[None], high[None]), Edge((3,), kind))
+    box = propagate_box(op, [Box(low[None], high[None])], [Edge((3,), kind)])
     for c in range(3):
         x = np.zeros((high[c] - low[c] + 1, 3), dtype=int)
         x[:, c] = np.arange(low[c], high[c] + 1)
@@ -207,7 +207,7 @@ def test_a_bipolar_input_moves_only_by_two(radius, low):
 
 def test_argmax_keeps_every_class_that_can_win():
     box = Box(np.array([[0, 2, 2, 1]]), np.array([[2, 3, 5, 2]]))
-    found = propagate_box(ArgMax(), box, Edge((4,), IntType(3)))
+    found = propagate_box(ArgMax(), [box], [Edge((4,), IntType(3))])
     assert (found.lo.item(), found.hi.item()) == (0, 2)
 
 
@@ -218,7 +218,7 @@ def test_every_op_of_a_chain_has_a_box_bound(op):
 
 def test_an_unknown_op_is_named():
     with pytest.raises(InputError, match="no box bound for str; use the pixel property"):
-        propagate_box("op", Box(np.zeros(1), np.zeros(1)), Edge((1,), IntType(1)))
+        propagate_box("op", [Box(np.zeros(1), np.zeros(1))], [Edge((1,), IntType(1))])
 
 
 def test_products_beyond_the_exact_range_are_refused():

@@ -21,7 +21,8 @@ from flow.certify import (
 from flow.certify.box import input_box
 from flow.certify.certificate import content_digest
 from flow.certify.input import prove_labels
-from flow.certify.plain_bounds import label_holds
+from flow.certify.plain_bounds import near
+from flow.certify.plain_proof import label_holds
 from flow.errors import ClaimError, InputError
 from tests.engine.chains import chains, random_chain, random_inputs, random_labels
 
@@ -32,7 +33,9 @@ def test_the_plain_bound_decides_as_the_fast_one(graph, radius):
     x = random_inputs(graph, 6)
     y = random_labels(graph, x)
     fast = prove_labels(graph, input_box(graph, x, radius=radius), y)
-    plain = [label_holds(graph, xi.tolist(), int(yi), radius) for xi, yi in zip(x, y, strict=True)]
+    plain = [
+        label_holds(graph, near(graph, xi, radius), int(yi)) for xi, yi in zip(x, y, strict=True)
+    ]
     assert fast.tolist() == plain
 
 

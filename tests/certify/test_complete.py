@@ -19,11 +19,13 @@ from flow.certify import (
 )
 from flow.certify.ascent import ascend, slopes
 from flow.certify.box import Box
+from flow.certify.branch import in_order
 from flow.certify.dual import question
 from flow.certify.ladder import Ladder
+from flow.certify.plain_bounds import near
 from flow.certify.plain_proof import proof_holds
 from flow.certify.proof import Leaf, RivalProof
-from flow.certify.stages import Reach, reach, stages, whole_region
+from flow.certify.relaxed import Region, Relaxed, reach
 from tests.certify.networks import fitting_chain, fitting_chains
 from tests.certify.test_box import every_input
 from tests.engine.chains import chains, random_chain, random_inputs, random_labels
@@ -94,16 +96,16 @@ def test_a_rival_that_a_bound_dismisses_beats_the_label_nowhere(graph, radius):
 def test_a_leaf_that_the_checker_accepts_is_true_whatever_the_label(graph, radius):
     (image,) = random_inputs(graph, 1)
     labels, rivals, beats = all_pairs(graph, image, radius)
-    _, bound = bounded(graph, image, radius, labels, rivals)
+    ask, bound = bounded(graph, image, radius, labels, rivals)
     for label in np.unique(labels):
         for leaf in ("intervals", "bound"):
             proof, holds = [], True
             for k in np.flatnonzero(labels == label):
-                own = tuple(tuple(m[k].tolist()) for m in bound.multipliers)
+                own = tuple(tuple(m[k].ravel().tolist()) for m in in_order(ask.relaxed, bound))
                 step = Leaf() if leaf == "intervals" else Leaf(own)
                 proof.append(RivalProof(int(rivals[k]), (step,)))
                 holds &= not beats[k]
-            if proof_holds(graph, image.tolist(), int(label), radius, tuple(proof)):
+            if proof_holds(graph, near(graph, image, radius), int(label), tuple(proof)):
                 assert holds
 
 
@@ -116,14 +118,10 @@ def all_pairs(graph, image, radius):
 
 
 def bounded(graph, image, radius, labels, rivals):
-    found = reach(graph, whole_region(graph, input_box(graph, image[None], radius=radius)))
-    every = np.zeros(len(labels), dtype=int)
-    region = Reach(
-        {name: box[every] for name, box in found.boxes.items()},
-        found.fits[every],
-        found.empty[every],
-    )
-    ask = question(graph, stages(graph), region, labels, rivals)
+    relaxed = Relaxed.of(graph)
+    found = reach(relaxed, Region(input_box(graph, image[None], radius=radius), {}))
+    region = found[np.zeros(len(labels), dtype=int)]
+    ask = question(relaxed, region, labels, rivals)
     return ask, ascend(ask, slopes(ask), steps=20)
 
 

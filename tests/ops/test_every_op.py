@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from typer.testing import CliRunner
 
-from flow.attack import bfa
+from flow.attack import bfa, pgd
 from flow.build.netlist import netlist
-from flow.certify import input_box, propagate, single_flips
-from flow.certify.plain_bounds import label_holds
+from flow.certify import certify_complete, input_box, propagate, single_flips
+from flow.certify.plain_bounds import near
+from flow.certify.plain_proof import label_holds
 from flow.cli import app
 from flow.engine import BatchedEngine
 from flow.errors import InputError
@@ -103,9 +104,14 @@ def box(graph, folder):
     propagate(graph, input_box(graph, labelled(graph)[0], radius=1))
 
 
+def linear(graph, folder):
+    x, y = labelled(graph)
+    assert certify_complete(graph, x, y=y, radius=1, attack=pgd).summary()["unknown"] == 0
+
+
 def checker(graph, folder):
     x, y = labelled(graph)
-    label_holds(graph, x[0].ravel().tolist(), int(y[0]), 1)
+    label_holds(graph, near(graph, x[0], 1), int(y[0]))
 
 
 def flips(graph, folder):
@@ -141,8 +147,9 @@ def test_an_add_of_one_input_is_taken(tmp_path, stage):
 STAGES = {
     "export": (finn, set(OPS)),
     "build": (build, set(OPS) - {"Window"}),  # the example has no product behind its windows
-    "box bounds": (box, {"MatVec", "Threshold", "ArgMax"}),
-    "checker": (checker, {"MatVec", "Threshold", "ArgMax"}),
+    "box bounds": (box, set(OPS)),
+    "linear bounds": (linear, set(OPS)),
+    "checker": (checker, set(OPS)),
     "flips": (flips, set(OPS)),
     "attack": (attack, {"MatVec", "Threshold", "ArgMax"}),
 }

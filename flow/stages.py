@@ -61,6 +61,7 @@ def lower(
     *,
     accumulator: str,
     decode: str,
+    compare: str = "count",
     input_type: str | None = None,
     input_scale: str | None = None,
 ) -> Record:
@@ -77,6 +78,7 @@ def lower(
             model,
             accumulator=accumulator,
             decode=decode,
+            compare=compare,
             input_type=input_type,
             input_scale=input_scale,
         )
@@ -89,6 +91,7 @@ def lower(
         "digest": written,
         "accumulator": accumulator,
         "decode": decode,
+        "compare": compare,
         "input": str(lowered.graph.input_edge),
         "stored_bits": sum(stored_bits(node.op) for node in lowered.graph.nodes),
         "nodes": [asdict(row) for row in lowered.explained],

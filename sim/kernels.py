@@ -85,4 +85,18 @@ def _call(stem: str, run: KernelRun) -> str:
         widths = ", ".join([str(bits)] * (1 + outputs))
         kernel = f"[](auto&... given) {{ eager_fork<{given}>(given...); }}"
         return f"run_fork<{widths}>({kernel}, {counts})"
+    if stem == "threshold_search":  # a pack of tables
+        kernel = f"[](auto&... given) {{ {stem}<{given}>(given...); }}"
+        types = ", ".join(f"Table<{', '.join(map(str, sizes))}>" for sizes in _tables(run))
+        ends = (run.parameters[end] * run.parameters["Lanes"] for end in ("AccBits", "OutBits"))
+        return f"run_search<{', '.join(map(str, ends))}, {types}>({kernel}, {counts})"
     return f"run_unit({stem}<{given}>, {counts})"
+
+
+def _tables(run: KernelRun) -> list[tuple[int, int, int]]:
+    """Bits, lanes and words of the table of each stage of a search."""
+    known = run.parameters
+    bits, lanes = known["ThresholdBits"], known["Lanes"]
+    folds, stages = known["Channels"] // lanes, known["Steps"].bit_length()
+    later = [(bits, lanes, folds << stage) for stage in range(1, stages)]
+    return [(bits + known["SignsStored"], lanes, folds), *later]

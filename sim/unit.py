@@ -15,6 +15,7 @@ PARTS = {
     "maxpool": ("pool", "window", "crop"),
     "sumpool": ("pool", "window", "crop"),
     "threshold": ("memory",),
+    "threshold_search": ("memory",),
     "window": ("crop",),
 }  # library files below each unit
 Pin = tuple[str, str, str]  # direction, name, width: a number or a size of the case
@@ -71,6 +72,7 @@ PINS: dict[str, tuple[Pin, ...]] = {
     "replay": STREAM,
     "sumpool": STREAM,
     "threshold": (*STREAM, *CONFIGURATION),
+    "threshold_search": (*STREAM, *CONFIGURATION),
     "width": STREAM,
     "window": STREAM,
 }  # of each unit, besides the clock
@@ -89,10 +91,10 @@ def run_unit(
     source = work / f"{top}.sv"
     write_atomic(source, top_text(unit, cases))
     for case in cases:
-        image = case.image or (case.store.image if case.store is not None else ())
-        if image:
+        images = {store.suffix: store.image for store in case.stores}
+        for suffix, image in (images or {"": case.image}).items():
             lines = "".join(f"{word:x}\n" for word in image)
-            write_atomic(work / f"{case.name}.hex", lines)
+            write_atomic(work / f"{case.name}{suffix}.hex", lines)
     save_cases(cases, work / "cases.json")
     library = [RTL / f"{stem}.sv" for stem in (unit, *PARTS.get(unit, ()))]
     design = compile_design(
@@ -122,15 +124,15 @@ def top_text(unit: str, cases: Sequence[Case]) -> str:
 
 
 def _parameters(case: Case) -> dict[str, int | str]:
-    store = case.store
-    if store is None:
+    if not case.stores:
         file = {"File": f'"{case.name}.hex"'} if case.image else {}
         return {**case.parameters, **file}
+    first = case.stores[0]
     return {
         **case.parameters,
-        "File": f'"{case.name}.hex"',
-        "CfgIndex": store.index,
-        "CfgBits": store.cfg_bits,
+        "File": f'"{case.name}"' if first.suffix else f'"{case.name}.hex"',
+        "CfgIndex": first.index,
+        "CfgBits": first.cfg_bits,
     }
 
 
@@ -141,7 +143,7 @@ def _width(size: str, case: Case) -> int:
         case "out":
             return case.out_bits
         case "cfg":
-            return case.store.cfg_bits if case.store is not None else 0
+            return case.stores[0].cfg_bits if case.stores else 0
         case "sources":
             return len(case.widths)
         case "sinks":

@@ -13,7 +13,7 @@ from flow.atomic import write_json
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The memory of a unit, and one change of it that shows in the outputs."""
+    """A memory of a unit, and one change of it that shows in the outputs."""
 
     image: tuple[int, ...]  # words as built
     bits: int  # of a word
@@ -22,6 +22,7 @@ class Store:
     address: int  # of the changed word
     word: int  # what it becomes
     outputs: tuple[int, ...]  # expected while it is changed
+    suffix: str = ""  # of its image's name, where the unit has several memories
 
     def carried(self, word: int, chain: int) -> int:
         """What leaves on the configuration chain while ``word`` is read and ``chain`` comes in."""
@@ -47,7 +48,7 @@ class Case:
     vector: int  # input words of one vector
     steps: int
     stages: int
-    store: Store | None = None
+    stores: tuple[Store, ...] = ()  # memories, in the order of the configuration bus
     schedule: tuple[int, ...] = ()
     sources: tuple[int, ...] = ()
     widths: tuple[int, ...] = (0,)
@@ -78,9 +79,10 @@ def load_cases(path: Path) -> list[Case]:
 
 
 def _case(record: dict[str, Any]) -> Case:
-    store = record.pop("store")
+    stores = tuple(_store(store) for store in record.pop("stores"))
     record |= {name: tuple(value) for name, value in record.items() if isinstance(value, list)}
-    if store is not None:
-        store |= {name: tuple(store[name]) for name in ("image", "outputs")}
-        record["store"] = Store(**store)
-    return Case(**record)
+    return Case(**record, stores=stores)
+
+
+def _store(record: dict[str, Any]) -> Store:
+    return Store(**record | {name: tuple(record[name]) for name in ("image", "outputs")})

@@ -300,6 +300,7 @@ def test_a_damaged_graph_is_refused(bitproof, graph_file):
         (("eval", "--fly"), "no such option: --fly; see `bitproof eval --help`"),
         (("eval", "g", "--data", "d", "--limit", "0"), "invalid value for '--limit': "),
         (("lower", "m", "-o", "g", "--decode", "odd"), "'odd' is not one of 'plain', 'clamp'"),
+        (("lower", "m", "-o", "g", "--compare", "odd"), "'odd' is not one of 'count', 'search'"),
         (("campaign", "fly"), "no such command 'fly'; see `bitproof campaign --help`"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from flow.atomic import write_atomic, write_json
 from flow.build.manifest import Build
-from flow.build.netlist import TOP, Netlist, netlist
+from flow.build.netlist import TOP, Netlist, image_path, netlist
 from flow.errors import InputError
 from flow.ir import Graph
 
@@ -85,7 +85,7 @@ def write_board(build: Build, board: Board, directory: Path) -> dict[str, Any]:
     for module in MODULES:
         if not (directory / "rtl" / f"{module}.sv").exists():  # the build's own copy goes first
             _copy(HLS / "rtl" / f"{module}.sv", directory / "rtl" / f"{module}.sv")
-    for image in net.parameters.values():
+    for image in map(image_path, net.images):
         _copy(build.directory / image, directory / image)
     for name in ("plan.json", "graph.json", "graph.safetensors"):
         _copy(build.directory / name, directory / name)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flow.ir import Array, Graph, Op
-from flow.ops import MatVec, Threshold
+from flow.ops import Compare, MatVec, Threshold
 from flow.schedule import Folding, dataflow
 
 PADDING = -1  # in MemoryLayout.parameter: no element lies in this bit
@@ -66,7 +67,14 @@ def _(op: MatVec, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
 
 @memory_layouts.register
 def _(op: Threshold, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]:
-    """Word ``channel / lanes``; in a lane step ``s`` at bit ``s * bits``, the sign bit on top."""
+    """Word ``channel / lanes``; in a lane step ``s`` at bit ``s * bits``, the sign bit on top.
+
+    By search, each lane of each stage of ``threshold_search.sv`` has a memory of its own.
+    """
+    if op.compare is Compare.SEARCH:
+        stages = range(op.thresholds.shape[1].bit_length())
+        places = product(stages, range(folding.pe))
+        return tuple(_slice(op, stage, lane, folding.pe, node=node) for stage, lane in places)
     channels, steps = op.thresholds.shape
     bits, signs = op.threshold_type.bits, int(op.signs_stored)
     channel = np.arange(channels, dtype=np.int32)[:, None]
@@ -79,6 +87,35 @@ def _(op: Threshold, folding: Folding, *, node: str) -> tuple[MemoryLayout, ...]
     name, words = f"{node}.thresholds", channels // folding.pe
     bit, kind = (np.broadcast_to(a, element.shape).reshape(words, -1) for a in (bit, kind))
     return (MemoryLayout(name, node, names, shapes, kind, element.reshape(words, -1), bit),)
+
+
+def _slice(op: Threshold, stage: int, lane: int, lanes: int, *, node: str) -> MemoryLayout:
+    """Word ``fold * 2**stage + j``: the threshold that the stage probes after the decisions ``j``.
+
+    A place whose threshold would lie behind the last one is padding. Stage 0 has the sign on top.
+    """
+    channels, steps = op.thresholds.shape
+    below = 1 << (steps.bit_length() - 1 - stage)  # steps between two decisions' thresholds
+    step = (2 * np.arange(1 << stage) + 1) * below - 1
+    channel = np.arange(lane, channels, lanes)[:, None]
+    inside = np.broadcast_to(step < steps, (len(channel), len(step))).reshape(-1, 1)
+    bits = op.threshold_type.bits
+    element = np.where(inside, (channel * steps + step).reshape(-1, 1), 0)
+    element, parameter = (
+        np.repeat(column, bits, axis=1) for column in (element, np.where(inside, 0, PADDING))
+    )
+    bit = np.where(inside, np.arange(bits), 0)
+    signs = int(op.signs_stored and stage == 0)
+    names = ("thresholds", "sign")[: 1 + signs]
+    shapes = (op.thresholds.shape, op.sign.shape)[: 1 + signs]
+    if signs:
+        element, parameter, bit = (
+            np.concatenate([array, np.broadcast_to(top, channel.shape)], axis=1)
+            for array, top in ((element, channel), (parameter, 1), (bit, 0))
+        )
+    name = f"{node}.thresholds_{stage:02}_{lane:04}"
+    narrow = (parameter.astype(np.int8), element.astype(np.int32), bit.astype(np.int8))
+    return MemoryLayout(name, node, names, shapes, *narrow)
 
 
 def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryLayout, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flow.build.netlist import TOP, Netlist, netlist
+from flow.build.images import MemoryLayout
+from flow.build.netlist import SLICE, TOP, Netlist, Unit, netlist
 from flow.build.processes import Channel, Process, processes
 from flow.ir import Graph
 from flow.schedule import Plan
@@ -93,10 +94,16 @@ def _named(end: str, channels: Sequence[Channel]) -> list[tuple[str, Channel]]:
 def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence[int]]) -> str:
     lines = ["#pragma once", _NOTE, "", '#include "ap_int.h"', ""]
     for memory in net.memories:
-        words = images[memory.name]
-        if len(words) != memory.words:
-            raise ValueError(f"{memory.name}: {len(words)} words where {memory.words} are wanted")
-        lines += _rom(memory.name, memory.bits, words)
+        found = len(images[memory.name])
+        if found != memory.words:
+            raise ValueError(f"{memory.name}: {found} words where {memory.words} are wanted")
+    for unit in net.units:
+        for name, memories in _stored(unit).items():
+            words = [images[memory.name] for memory in memories]
+            if name == memories[0].name:
+                lines += _rom(name, memories[0].bits, words[0])
+            else:
+                lines += _lanes(name, memories[0].bits, words)
     for table in (process.constants for process in made):
         if table is not None:
             lines += _rom(table.name, table.bits, table.words)
@@ -106,6 +113,22 @@ def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence
 def _rom(name: str, bits: int, words: Sequence[int]) -> list[str]:
     head = f"static const ap_uint<{bits}> {_table(name)}[{len(words)}] = {{"
     return [head, *(f"    {_literal(word, bits)}," for word in words), "};", ""]
+
+
+def _lanes(name: str, bits: int, lanes: Sequence[Sequence[int]]) -> list[str]:
+    head = f"static const ap_uint<{bits}> {_table(name)}[{len(lanes)}][{len(lanes[0])}] = {{"
+    rows = (", ".join(_literal(word, bits) for word in words) for words in lanes)
+    return [head, *(f"    {{{row}}}," for row in rows), "};", ""]
+
+
+def _stored(unit: Unit) -> dict[str, list[MemoryLayout]]:
+    """The memories behind each table of a kernel: the lanes of a stage of a search share one."""
+    tables: dict[str, list[MemoryLayout]] = {}
+    for memory in unit.memories:
+        sliced = SLICE.search(memory.name)
+        name = memory.name if sliced is None else memory.name[: sliced.end(1)]
+        tables.setdefault(name, []).append(memory)
+    return tables
 
 
 def _literal(word: int, bits: int) -> str:
@@ -128,7 +151,11 @@ def _region(made: Sequence[Process]) -> str:
         "",
     ]
     for process in made:
-        lines += [f"{_prototype(process)} {{", f"  {_instance(process)};", "}", ""]
+        parted = _stored(process.unit) if len(process.unit.memories) > 1 else ()
+        split = [
+            f"#pragma HLS ARRAY_PARTITION variable={_table(name)} dim=1 complete" for name in parted
+        ]
+        lines += [f"{_prototype(process)} {{", *split, f"  {_instance(process)};", "}", ""]
     lines += [f"{_TOP_PROTOTYPE} {{", "#pragma HLS DATAFLOW"]
     for channel in _inner(made):
         name = channel.name
@@ -149,19 +176,23 @@ def _call(process: Process) -> str:
 
 
 def _instance(process: Process) -> str:
-    """The kernel: streams in, streams out, table, counts; a fork has its streams out last."""
+    """The kernel: streams in, streams out, table, counts; a fork has its streams out last, and a
+    search its tables."""
     unit = process.unit
     names = ", ".join(f"/*{name}*/ {value}" for name, value in process.parameters.items())
     sources = [name for name, _ in _named("in", process.sources)]
     sinks = [name for name, _ in _named("out", process.sinks)]
     if process.parameters.get("Inputs") == 1:
         sources *= 2  # the kernel reads the first only
-    table = process.constants or unit.memory
-    counts = [_table(table.name)] if table else []
+    tables = [process.constants.name] if process.constants else list(_stored(unit))
+    tables = [_table(name) for name in tables]
+    search = unit.module == "threshold_search"
+    counts = [] if search else tables
     counts += [str(process.words)] if process.words is not None else []
     each = process.vectors
     counts += ["vectors" if each == 1 else f"parts<{each}>(vectors)"]
     last = [*counts, *sinks] if unit.module == "eager_fork" else [*sinks, *counts]
+    last += tables if search else []
     return f"{unit.module}<{names}>({', '.join([*sources, *last])})"
 
 

@@ -18,6 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 TOP = "accelerator"
 MAX_MEMORIES, MAX_WORDS = 1 << 16, (1 << 31) - 1  # CfgMemoryBits, and Words is an int
 CFG = ("cfg_valid_i", "cfg_write_i", "cfg_memory_i", "cfg_address_i", "cfg_data_i")
+SLICE = re.compile(r"_(\d{2})_(\d{4})$")  # stage and lane, at the end of a memory's name
 STORE = {"weights": "u_weights", "thresholds": "u_thresholds"}  # memory instance in its unit
 
 
@@ -30,14 +31,20 @@ class Unit:
     parameters: Mapping[str, int | str]
     sources: tuple[Stream, ...]
     sinks: tuple[Stream, ...]
-    memory: MemoryLayout | None = None
+    memories: tuple[MemoryLayout, ...] = ()  # in the order of the configuration bus
     constants: Constants | None = None
 
     @property
-    def image(self) -> str | None:
-        """The image it reads, ``<node>.<memory>``."""
-        read = self.memory or self.constants
-        return read.name if read is not None else None
+    def images(self) -> tuple[str, ...]:
+        """The images it reads, ``<node>.<memory>``."""
+        read = [memory.name for memory in self.memories]
+        return tuple(read) if self.constants is None else (self.constants.name,)
+
+    @property
+    def file(self) -> str | None:
+        """What its parameter ``File`` stands for: the image, or what names of several share."""
+        shared = {SLICE.sub("", image) for image in self.images}
+        return shared.pop() if shared else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +81,34 @@ class Netlist:
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
         """In configuration-bus order."""
-        return tuple(unit.memory for unit in self.units if unit.memory is not None)
+        return tuple(memory for unit in self.units for memory in unit.memories)
 
     @property
-    def chain(self) -> tuple[MemoryLayout, ...]:
-        """In the order in which words read pass them: the widest first, since the first costs no
-        gates."""
-        return tuple(sorted(self.memories, key=lambda memory: -memory.bits))
+    def chain(self) -> tuple[Unit, ...]:
+        """Those with memories, in the order in which words read pass them: the widest first, since
+        the first costs no gates."""
+        stored = [unit for unit in self.units if unit.memories]
+        return tuple(sorted(stored, key=lambda unit: -max(m.bits for m in unit.memories)))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Every image that some unit reads."""
+        return tuple(image for unit in self.units for image in unit.images)
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The top's parameters: where each memory image lies, relative to the build folder."""
-        names = [unit.image for unit in self.units if unit.image is not None]
-        return {file_parameter(name): image_path(name) for name in names}
+        """The top's parameters: where the images of each unit lie, relative to the build folder."""
+        return {
+            file_parameter(unit.file): image_path(unit.file, sliced=unit.images[0] != unit.file)
+            for unit in self.units
+            if unit.file is not None
+        }
 
 
-def image_path(name: str) -> str:
-    """Of a memory's image, relative to the build folder, where simulators and Yosys run."""
-    return f"images/{name}.hex"
+def image_path(name: str, *, sliced: bool = False) -> str:
+    """Of a memory's image, relative to the build folder, where simulators and Yosys run; where it
+    is ``sliced``, what the paths of all slices begin with."""
+    return f"images/{name}" if sliced else f"images/{name}.hex"
 
 
 def file_parameter(name: str) -> str:
@@ -102,6 +119,10 @@ def file_parameter(name: str) -> str:
 def memory_instance(name: str) -> str:
     """The hierarchical name, below the accelerator, of memory ``<node>.<memory>``."""
     node, memory = name.split(".")
+    sliced = SLICE.search(memory)
+    if sliced is not None:
+        stage, lane = map(int, sliced.groups())
+        return f"u_{node}.gen_stage[{stage}].gen_lane[{lane}].u_slice"
     return f"u_{node}.{STORE[memory]}"
 
 
@@ -114,8 +135,11 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
     for node in graph.nodes:
         if NAME.fullmatch(node.name) is None:
             raise InputError(f"node {node.name!r}: no hardware name; use a-z, 0-9 and _")
-    memories = {memory.node: memory for memory in graph_layouts(graph, plan.folding)}
-    _check_memories(list(memories.values()))
+    layouts = graph_layouts(graph, plan.folding)
+    _check_memories(layouts)
+    memories: dict[str, list[MemoryLayout]] = {}
+    for memory in layouts:
+        memories.setdefault(memory.node, []).append(memory)
     edges = graph.edges()
     units = [
         Unit(
@@ -124,7 +148,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
             instance_parameters(unit, edges, _depth(unit, plan)),
             unit.sources,
             unit.sinks,
-            memories.get(unit.name) if unit.node is not None else None,
+            tuple(memories.get(unit.name, ())) if unit.node is not None else (),
             unit_constants(unit),
         )
         for unit in dataflow(graph, plan.folding).units
@@ -147,7 +171,7 @@ def _depth(unit: Planned, plan: Plan) -> int | None:
     return plan.fifo_depth[unit.name]
 
 
-def _check_memories(memories: list[MemoryLayout]) -> None:
+def _check_memories(memories: Sequence[MemoryLayout]) -> None:
     if len(memories) > MAX_MEMORIES:
         raise InputError(f"{len(memories)} memories; the configuration bus takes {MAX_MEMORIES}")
     for memory in memories:
@@ -198,7 +222,7 @@ def _streams(net: Netlist) -> list[str]:
             lines.append(f"  logic {stream.name}_valid, {stream.name}_ready;")
         for name in dict.fromkeys(stream.shared or stream.name for stream in unit.sinks):
             lines.append(f"  logic [{unit.sinks[0].bits - 1}:0] {name}_data;")
-    for place in range(1, len(net.memories)):
+    for place in range(1, len(net.chain)):
         lines.append(f"  logic [{net.cfg_bits - 1}:0] cfg_chain_{place};")
     return lines
 
@@ -212,19 +236,19 @@ def _instance(unit: Unit, net: Netlist) -> str:
     ports |= {"ready_i": _nets(unit.sinks, "ready", "i")}
     if unit.module == "fifo":
         ports["high_water_o"] = ""
-    if unit.image is not None:
-        parameters["File"] = file_parameter(unit.image)
-    if unit.memory is not None:
-        place = net.chain.index(unit.memory)
+    if unit.file is not None:
+        parameters["File"] = file_parameter(unit.file)
+    if unit.memories:
+        place = net.chain.index(unit)
         parameters |= {
-            "CfgIndex": net.memories.index(unit.memory),
+            "CfgIndex": net.memories.index(unit.memories[0]),
             "CfgBits": net.cfg_bits,
             "CfgFirst": int(place == 0),
             "CfgMemoryBits": net.cfg_memory_bits,
             "CfgAddressBits": net.cfg_address_bits,
         }
         ports |= {name: name for name in CFG}
-        last = place + 1 == len(net.memories)
+        last = place + 1 == len(net.chain)
         ports["cfg_chain_i"] = f"cfg_chain_{place}" if place else "'0"
         ports["cfg_chain_o"] = "cfg_data_o" if last else f"cfg_chain_{place + 1}"
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())

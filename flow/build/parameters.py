@@ -11,7 +11,6 @@ from flow.ir import Edge, IntType, Op, integers
 from flow.ops import (
     Add,
     ArgMax,
-    Compare,
     Concat,
     Decode,
     MatVec,
@@ -29,6 +28,7 @@ MODULES = {
     "matvec": ("matvec", "replay", "memory", *_DOT),
     "depthwise": ("depthwise", "memory", *_DOT),
     "threshold": ("threshold", "memory"),
+    "threshold_search": ("threshold_search", "memory"),
     "window": ("window", "crop"),
     "pad": ("pad",),
     "maxpool": ("maxpool", *_POOL),
@@ -81,12 +81,11 @@ def unit_parameters(op: Op, lanes: Folding, node: str, *sources: Edge) -> Parame
 
 @unit_parameters.register
 def _(op: MatVec, lanes: Folding, node: str, source: Edge) -> Parameters:
-    if op.decode is not Decode.PLAIN:
-        raise InputError(f"node {node!r}: no RTL decodes {op.decode}; lower with --decode plain")
     kind = op.weight_type
     if not (kind.signed or kind.bipolar):
         raise InputError(f"node {node!r}: no RTL takes {kind} weights; use signed or bipolar ones")
     rows, columns = op.weights.shape
+    limits = {"WeightLo": kind.lo, "WeightHi": kind.hi}
     return {
         "Rows": rows,
         "Columns": columns,
@@ -99,13 +98,12 @@ def _(op: MatVec, lanes: Folding, node: str, source: Edge) -> Parameters:
         "AccBits": op.accumulator.bits,
         "Popcount": int(op.popcount),
         "Groups": op.groups,
+        **(limits if op.decode is Decode.CLAMP and kind.signed else {}),
     }
 
 
 @unit_parameters.register
 def _(op: Threshold, lanes: Folding, node: str, source: Edge) -> Parameters:
-    if op.compare is not Compare.COUNT:
-        raise InputError(f"node {node!r}: no RTL compares by {op.compare}; use the count form")
     channels, steps = op.thresholds.shape
     return {
         "Channels": channels,

@@ -15,7 +15,7 @@ from flow.build.images import read_image
 from flow.build.netlist import Netlist, Unit
 from flow.errors import InputError
 from flow.schedule import INPUT, OUTPUT
-from flow.schedule.movers import MATVEC_STAGES, STAGES
+from flow.schedule.movers import MATVEC_STAGES, STAGES, search_stages
 
 DEPTH = 2  # of a stream without a FIFO: what the vendor's tool gives it by default
 WIDEST = 1 << 15  # bits of the vendor's integers
@@ -81,7 +81,7 @@ class Process:
     def vectors(self) -> int:
         """Vectors of one image that the kernel takes one after the other."""
         unit, parameters = self.unit, self.unit.parameters
-        if unit.module == "threshold":
+        if unit.module in ("threshold", "threshold_search"):
             return prod(unit.sources[0].shape) // int(parameters["Channels"])
         if unit.module in ("matvec", "depthwise"):
             return prod(unit.sinks[0].shape) // int(parameters["Rows"])
@@ -141,6 +141,8 @@ def _own(unit: Unit) -> int:
     """
     if unit.module in ("matvec", "depthwise"):
         return MATVEC_STAGES
+    if unit.module == "threshold_search":
+        return search_stages(int(unit.parameters["Steps"]))
     return STAGES.get(unit.module, STAGES["pool"])
 
 
@@ -212,10 +214,10 @@ class _Side:
 
 
 def _check(process: Process) -> None:
-    unit, memory = process.unit, process.unit.memory
+    unit = process.unit
     channels = (*process.sources, *process.sinks)
-    stored = process.constants or memory
-    bits = max(*(channel.bits for channel in channels), stored.bits if stored else 0)
+    stored = [process.constants] if process.constants else unit.memories
+    bits = max(one.bits for one in (*channels, *stored))
     if bits >= WIDEST:
         raise InputError(
             f"unit {unit.name!r}: words of {bits} bits where the HLS integers hold {WIDEST - 1}; "

@@ -37,8 +37,8 @@ def estimate(net: Netlist) -> dict[str, Any]:
         if unit.module in MODELS
     }
     for unit in net.units:
-        if unit.memory is not None and unit.memory is not net.chain[0] and unit.name in units:
-            units[unit.name] += Resources(lut=unit.memory.bits)  # on the configuration bus
+        if unit.memories and unit is not net.chain[0] and unit.name in units:
+            units[unit.name] += Resources(lut=unit.memories[0].bits)  # on the configuration bus
     return {
         "units": {name: asdict(found) for name, found in units.items()},
         "total": asdict(sum(units.values(), Resources())),

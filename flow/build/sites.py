@@ -74,14 +74,15 @@ class SiteTable:
         """
         found = self._places.get((fault.node, fault.parameter))
         if found is not None:
-            layout, shape, place = found
+            shape, memory, place = found
             width = place.size // int(np.prod(shape))
             inside = len(fault.index) == len(shape) and all(
                 0 <= i < n for i, n in zip(fault.index, shape, strict=True)
             )
             if inside and 0 <= fault.bit < width:
-                element = int(np.ravel_multi_index(fault.index, shape))
-                word, bit = divmod(int(place[element * width + fault.bit]), layout.bits)
+                at = int(np.ravel_multi_index(fault.index, shape)) * width + fault.bit
+                layout = self.layouts[memory[at]]
+                word, bit = divmod(int(place[at]), layout.bits)
                 return FaultSite(layout.name, word, bit, fault)
         raise KeyError(f"{fault}: this build stores no such bit")
 
@@ -110,14 +111,23 @@ class SiteTable:
     @cached_property
     def _places(
         self,
-    ) -> Mapping[tuple[str, str], tuple[MemoryLayout, tuple[int, ...], NDArray[np.int64]]]:
-        """By node and parameter: the flat address of each element bit, element by element."""
-        places = {}
-        for layout in self.layouts:
+    ) -> Mapping[tuple[str, str], tuple[tuple[int, ...], NDArray[np.int64], NDArray[np.int64]]]:
+        """By node and parameter: its shape, then of each element bit, element by element, the
+        number of its memory and the flat address there."""
+        shapes: dict[tuple[str, str], tuple[int, ...]] = {}
+        parts: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
+        for number, layout in enumerate(self.layouts):
+            element, code_bit = layout.element.ravel(), layout.bit.ravel()
             for which, parameter in enumerate(layout.parameters):
                 here = np.flatnonzero(layout.parameter.ravel() == which)
-                order = np.lexsort((layout.bit.ravel()[here], layout.element.ravel()[here]))
-                places[layout.node, parameter] = (layout, layout.shapes[which], here[order])
+                rows = (element[here], code_bit[here], np.full(here.size, number), here)
+                shapes[layout.node, parameter] = layout.shapes[which]
+                parts.setdefault((layout.node, parameter), []).append(np.array(rows, np.int64))
+        places = {}
+        for name, found in parts.items():
+            element, code_bit, memory, place = np.concatenate(found, axis=1)
+            order = np.lexsort((code_bit, element))
+            places[name] = (shapes[name], memory[order], place[order])
         return places
 
 

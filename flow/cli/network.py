@@ -12,7 +12,7 @@ from flow.cli.common import data_root, images_of, rows_of, signed
 from flow.console import emit, note, print_rows, progress
 from flow.errors import InputError
 from flow.graphfile import load_graph
-from flow.ops import Decode
+from flow.ops import Compare, Decode
 from flow.options import Data, Json, Limit, Lowered, Network, Output, To, TrainRecipe
 from flow.passes import Policy
 
@@ -41,6 +41,9 @@ def lower(
     decode: Annotated[
         Decode, typer.Option(help="How codes that training never uses are read.")
     ] = Decode.PLAIN,
+    compare: Annotated[
+        Compare, typer.Option(help="How thresholds reached are found; search for many levels.")
+    ] = Compare.COUNT,
     input_type: Annotated[
         str | None, typer.Option(help="The input's integers, if the file does not say: u8.")
     ] = None,
@@ -61,6 +64,7 @@ def lower(
             output,
             accumulator=accumulator,
             decode=decode,
+            compare=compare,
             input_type=input_type,
             input_scale=input_scale,
         )

@@ -9,12 +9,12 @@ from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ingest.lower import Lowered, lower
 from flow.ir import Graph
-from flow.ops import Decode
+from flow.ops import Compare, Decode
 from flow.passes import Policy
 
 
 def lower_again(path: Path, graph: Graph) -> Lowered | None:
-    """The lowering of ``path`` that makes ``graph``, whichever accumulator, decode and
+    """The lowering of ``path`` that makes ``graph``, whichever accumulator, decode, compare and
     statement of the input that took; None where none does.
 
     Raises:
@@ -22,12 +22,13 @@ def lower_again(path: Path, graph: Graph) -> Lowered | None:
     """
     kind, scale = str(graph.input_edge.type), graph.input_affine.scale
     refused, read = None, False
-    for stated, policy, decode in product((False, True), Policy, Decode):
+    for stated, policy, decode, compare in product((False, True), Policy, Decode, Compare):
+        given: dict[str, str] = {"accumulator": policy, "decode": decode, "compare": compare}
         try:
             found = (
-                lower(path, accumulator=policy, decode=decode, input_type=kind, input_scale=scale)
+                lower(path, **given, input_type=kind, input_scale=scale)
                 if stated
-                else lower(path, accumulator=policy, decode=decode)
+                else lower(path, **given)
             )
         except InputError as error:
             refused = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
@@ -24,8 +24,8 @@ from flow.ingest.reader import Source, SourceNode, read_source
 from flow.ingest.state import Reading, Real, State
 from flow.ingest.steps import Affine as AffineStep
 from flow.ir import Affine, Array, Edge, Graph, IntType, Node
-from flow.ops import ArgMax, Decode
-from flow.passes import Change, Policy, check_trained, run_passes
+from flow.ops import ArgMax, Compare, Decode
+from flow.passes import LOWERING, Change, Pass, Policy, check_trained, run_passes, search_form
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ def lower(
     *,
     accumulator: str = "exact",
     decode: str = "plain",
+    compare: str = "count",
     input_type: str | None = None,
     input_scale: str | Fraction | None = None,
 ) -> Lowered:
@@ -63,6 +64,7 @@ def lower(
     Args:
         accumulator: ``exact`` (narrowest for the trained weights) or ``fault-safe``.
         decode: ``plain`` or ``clamp``: how codes that training never uses are read.
+        compare: ``count`` or ``search``: how thresholds reached are found.
         input_type: the integers the input carries, such as ``u8``; else the file's own note, else
             its first quantizer, says.
         input_scale: with ``input_type``: ``float = scale * integer``, exactly; 1 if not given.
@@ -71,16 +73,16 @@ def lower(
         InputError: the file or a node of it cannot be represented exactly.
     """
     try:
-        policy, reading = Policy(accumulator), Decode(decode)
+        policy, reading, form = Policy(accumulator), Decode(decode), Compare(compare)
     except ValueError as error:
         raise InputError(f"{error}; see `bitproof lower --help`") from None
     state = State(read_source(path), policy, reading)
     _declare_input(state, input_type, input_scale)
-    return _lower(state)
+    return _lower(state, (*LOWERING, search_form) if form is Compare.SEARCH else LOWERING)
 
 
-def _lower(state: State) -> Lowered:
-    """Read every node, and tell what became of each."""
+def _lower(state: State, passes: Sequence[Pass]) -> Lowered:
+    """Read every node, run ``passes``, and tell what became of each node."""
     final, nodes, dropped = logits_tensor(state.source)
     if unknown := next((node for node in nodes if node.op not in RECOGNISERS), None):
         told = explain_ops(state, RECOGNISERS)  # before minutes go into what stands in front of it
@@ -88,7 +90,7 @@ def _lower(state: State) -> Lowered:
     try:
         for node in nodes:
             state.readings.append(_read(state, node))
-        lowered = _finish(state, final, dropped)
+        lowered = _finish(state, final, dropped, passes)
     except InputError as error:
         raise RefusedError(str(error), explain_refusal(state, nodes, error)) from None
     told = explain(state, final, lowered.graph)
@@ -184,7 +186,9 @@ def _scale(text: str | Fraction | None) -> Fraction:
     return scale
 
 
-def _finish(state: State, final: str, dropped: tuple[SourceNode, ...]) -> Lowered:
+def _finish(
+    state: State, final: str, dropped: tuple[SourceNode, ...], passes: Sequence[Pass]
+) -> Lowered:
     logits = read_logits(state, final, dropped)
     state.nodes.append(Node("argmax", ArgMax(), (logits.compared,), "class"))
     name = _plain(state.source.properties.get("bitproof.recipe", state.source.path.stem))
@@ -198,7 +202,7 @@ def _finish(state: State, final: str, dropped: tuple[SourceNode, ...]) -> Lowere
     if view is None:
         view = np.arange(graph.input_edge.elements).reshape(state.source.input_shape)
     try:
-        graph = check_trained(run_passes(graph, record=state.changes))
+        graph = check_trained(run_passes(graph, passes, record=state.changes))
     except ValueError as error:
         raise InputError(f"{state.source.path}: {error}") from None
     return Lowered(

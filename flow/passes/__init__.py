@@ -16,6 +16,7 @@ from flow.passes.narrow_accumulators import narrow_accumulators
 from flow.passes.narrow_thresholds import narrow_thresholds
 from flow.passes.popcount_form import popcount_form
 from flow.passes.remove_channels import remove_channels
+from flow.passes.search_form import search_form
 from flow.passes.trained import check_trained, is_trained
 from flow.passes.trim_levels import trim_levels
 
@@ -67,5 +68,6 @@ __all__ = [
     "popcount_form",
     "remove_channels",
     "run_passes",
+    "search_form",
     "trim_levels",
 ]

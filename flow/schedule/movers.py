@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from flow.ops import MaxPool, Pad, SumPool, Window
+from flow.ops import MaxPool, Pad, SumPool, Threshold, Window
 from flow.schedule.cycles import apart, pool_window
 from flow.schedule.dataflow import Unit
 from flow.schedule.tokens import Actor, Fork, Loop, Margins, Queue, Turns, Windows
@@ -46,6 +46,16 @@ def _depthwise(w: Wiring) -> list[Actor]:
 
 def _each(w: Wiring) -> list[Actor]:
     return [_gather(w, 1, STAGES[w.unit.module])]
+
+
+def _search(w: Wiring) -> list[Actor]:
+    op = cast(Threshold, _op(w))
+    return [_gather(w, 1, search_stages(op.thresholds.shape[1]))]
+
+
+def search_stages(steps: int) -> int:
+    """Cycles from a word taken by threshold_search.sv to its result: two per stage, and one."""
+    return 2 * steps.bit_length() + 1
 
 
 def _argmax(w: Wiring) -> list[Actor]:
@@ -163,6 +173,7 @@ MAKERS: Mapping[str, Callable[[Wiring], list[Actor]]] = {
     "matvec": _matvec,
     "depthwise": _depthwise,
     "threshold": _each,
+    "threshold_search": _search,
     "add": _each,
     "argmax": _argmax,
     "width": _width,

@@ -12,6 +12,7 @@ from flow.ir import Edge, Graph, Node, Op
 from flow.ops import (
     Add,
     ArgMax,
+    Compare,
     Concat,
     MatVec,
     MaxPool,
@@ -176,7 +177,8 @@ def _(op: MatVec, site: Site, node: Node) -> None:
 def _(op: Threshold, site: Site, node: Node) -> None:
     """Word by word, on the lanes that come."""
     source = site.take(node)
-    _compute(site, node, "threshold", (source,), source.lanes)
+    module = "threshold_search" if op.compare is Compare.SEARCH else "threshold"
+    _compute(site, node, module, (source,), source.lanes)
 
 
 @place.register(Pad)

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 
 #include "ap_int.h"
 #include "hls_stream.h"
@@ -90,6 +91,27 @@ void run_fork(Kernel kernel, int words, int vectors) {
   expect_read(in);
   std::apply([](auto&... out) { (drain(out), ...); }, outs);
   std::cout << '\n';
+}
+
+// The words of one stage of a search: Words of them for each lane.
+template <int Bits, int Lanes, int Words>
+struct Table {
+  ap_uint<Bits> words[Lanes][Words];
+};
+
+// A kernel whose tables come last, one for each stage.
+template <int InBits, int OutBits, typename... Tables, typename Kernel>
+void run_search(Kernel kernel, int vectors) {
+  static std::tuple<Tables...> tables;
+  const auto load = [](auto& table) {
+    for (auto& lane : table.words) {
+      for (auto& word : lane) word = next_word<std::decay_t<decltype(word)>::width>();
+    }
+  };
+  std::apply([&](auto&... table) { (load(table), ...); }, tables);
+  run_streams<InBits, OutBits>([=](auto& in, auto& out) {
+    std::apply([&](const auto&... table) { kernel(in, out, vectors, table.words...); }, tables);
+  });
 }
 
 template <int InBits, int OutBits, int WordBits, int Words>

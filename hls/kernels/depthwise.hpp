@@ -12,7 +12,8 @@
 #include "lanes.hpp"
 
 template <int Rows, int Columns, int Pe, int InBits, int InKind, int WeightBits, int WeightKind,
-          int AccBits, int Popcount>
+          int AccBits, int Popcount, int WeightLo = -(1 << (WeightBits - 1)),
+          int WeightHi = (1 << (WeightBits - 1)) - 1>
 void depthwise(hls::stream<ap_uint<Pe * InBits>>& in, hls::stream<ap_uint<Pe * AccBits>>& out,
                const ap_uint<Pe * WeightBits> (&weights)[(Rows / Pe) * Columns], int vectors) {
   static_assert(0 < Pe && Rows % Pe == 0, "Pe must divide Rows");
@@ -40,7 +41,7 @@ taps:
       if constexpr (Popcount == 1) {
         sum += ap_uint<1>(weight == input);
       } else {
-        sum += value_of<WeightKind>(weight) * value_of<InKind>(input);
+        sum += weight_of<WeightKind, WeightLo, WeightHi>(weight) * value_of<InKind>(input);
       }
       accumulator[pe] = sum;
       sums.range(pe * AccBits + AccBits - 1, pe * AccBits) = sum;

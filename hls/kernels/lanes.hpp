@@ -59,3 +59,15 @@ ap_int<Bits + 1> value_of(const ap_uint<Bits>& code) {
     return code;
   }
 }
+
+// The number a weight's code is read as: a signed one is limited to Lo .. Hi.
+template <int Kind, int Lo, int Hi, int Bits>
+ap_int<Bits + 1> weight_of(const ap_uint<Bits>& code) {
+#pragma HLS INLINE
+  const ap_int<Bits + 1> value = value_of<Kind>(code);
+  if constexpr (Kind == SignedKind) {
+    return value < Lo ? ap_int<Bits + 1>(Lo) : value > Hi ? ap_int<Bits + 1>(Hi) : value;
+  } else {
+    return value;
+  }
+}

@@ -11,7 +11,8 @@
 #include "popcount.hpp"
 
 template <int Rows, int Columns, int Pe, int Simd, int InBits, int InKind, int WeightBits,
-          int WeightKind, int AccBits, int Popcount, int Groups = 1>
+          int WeightKind, int AccBits, int Popcount, int Groups = 1,
+          int WeightLo = -(1 << (WeightBits - 1)), int WeightHi = (1 << (WeightBits - 1)) - 1>
 void matvec(hls::stream<ap_uint<Simd * InBits>>& in, hls::stream<ap_uint<Pe * AccBits>>& out,
             const ap_uint<Pe * Simd * WeightBits> (&weights)[(Rows / Pe) * (Columns / Simd)],
             int vectors) {
@@ -48,7 +49,7 @@ cycles:
       } else {
         for (int lane = 0; lane < Simd; ++lane) {
 #pragma HLS UNROLL
-          sum += value_of<WeightKind>(lane_of<WeightBits>(row, lane)) *
+          sum += weight_of<WeightKind, WeightLo, WeightHi>(lane_of<WeightBits>(row, lane)) *
                  value_of<InKind>(lane_of<InBits>(inputs, lane));
         }
       }

@@ -18,6 +18,8 @@ module depthwise #(
   parameter int WeightKind     = 1,   // 1 signed, 2 bipolar
   parameter int AccBits        = 12,  // accumulator, wraps
   parameter int Popcount       = 0,   // 1: both sides bipolar
+  parameter int WeightLo       = -(1 << (WeightBits - 1)),  // lesser signed codes are read as this
+  parameter int WeightHi       = (1 << (WeightBits - 1)) - 1,  // and greater ones as this
   parameter     File           = "",  // $readmemh image: word channel / Pe * Columns + tap
   parameter int CfgIndex       = 0,   // this memory's number on the configuration bus
   parameter int CfgBits        = Pe * WeightBits,
@@ -125,7 +127,9 @@ module depthwise #(
       .WeightBits(WeightBits),
       .WeightKind(WeightKind),
       .SumBits   (SumBits),
-      .Popcount  (Popcount)
+      .Popcount  (Popcount),
+      .WeightLo  (WeightLo),
+      .WeightHi  (WeightHi)
     ) u_dot (
       .clk_i    (clk_i),
       .advance_i(advance),

@@ -14,13 +14,15 @@ module dot #(
   parameter int WeightBits = 4,   // per weight
   parameter int WeightKind = 1,   // 1 signed, 2 bipolar
   parameter int SumBits    = 10,  // wraps
-  parameter int Popcount   = 0    // 1: counts agreeing bits, both sides bipolar
+  parameter int Popcount   = 0,   // 1: counts agreeing bits, both sides bipolar
+  parameter int WeightLo   = -(1 << (WeightBits - 1)),  // lesser signed codes are read as this
+  parameter int WeightHi   = (1 << (WeightBits - 1)) - 1  // and greater ones as this
 ) (
   input  logic                       clk_i,
   input  logic                       advance_i,
-  input  logic [Simd*InBits-1:0]     x_i,        // lane 0 in the low bits
+  input  logic [Simd*InBits-1:0]     x_i,   // lane 0 in the low bits
   input  logic [Simd*WeightBits-1:0] weights_i,
-  output logic [SumBits-1:0]         sum_o       // two's complement; a count is unsigned
+  output logic [SumBits-1:0]         sum_o  // two's complement; a count is unsigned
 );
 
 `ifdef SYNTHESIS
@@ -34,6 +36,31 @@ module dot #(
   localparam int ExactBits   = (Popcount != 0) ? $clog2(Group + 1) : ProductBits + $clog2(Group);
   localparam int PartBits    = (ExactBits < SumBits) ? ExactBits : SumBits;
 
+  // signed weights as they are read; compared only with a limit that some code lies beyond
+  localparam int Least = -(1 << (WeightBits - 1));
+  localparam int Most  = (1 << (WeightBits - 1)) - 1;
+  logic [Simd*WeightBits-1:0] read;
+
+  if (WeightKind == 1 && (WeightLo > Least || WeightHi < Most)) begin : gen_limits
+    for (genvar lane = 0; lane < Simd; lane++) begin : gen_lane
+      logic signed [WeightBits-1:0] stored, raised, limited;
+      assign stored = $signed(weights_i[lane*WeightBits +: WeightBits]);
+      if (WeightLo > Least) begin : gen_lo
+        assign raised = (32'(stored) < WeightLo) ? WeightBits'(WeightLo) : stored;
+      end else begin : gen_any
+        assign raised = stored;
+      end
+      if (WeightHi < Most) begin : gen_hi
+        assign limited = (32'(raised) > WeightHi) ? WeightBits'(WeightHi) : raised;
+      end else begin : gen_all
+        assign limited = raised;
+      end
+      assign read[lane*WeightBits +: WeightBits] = limited;
+    end
+  end else begin : gen_stored
+    assign read = weights_i;
+  end
+
   logic [Groups*PartBits-1:0] parts_d, parts_q;
   logic [SumBits-1:0]         sum;
 
@@ -42,7 +69,7 @@ module dot #(
     logic [Lanes*InBits-1:0]     x;
     logic [Lanes*WeightBits-1:0] weights;
     assign x       = x_i[g*Group*InBits +: Lanes*InBits];
-    assign weights = weights_i[g*Group*WeightBits +: Lanes*WeightBits];
+    assign weights = read[g*Group*WeightBits +: Lanes*WeightBits];
 
     if (Popcount != 0) begin : gen_xnor
       logic [$clog2(Lanes+1)-1:0] agreeing;

@@ -21,6 +21,8 @@ module matvec #(
   parameter int AccBits        = 12,  // accumulator, wraps
   parameter int Popcount       = 0,   // 1: both sides bipolar
   parameter int Groups         = 1,   // group g of the rows sees the g-th vector, divides Rows / Pe
+  parameter int WeightLo       = -(1 << (WeightBits - 1)),  // lesser signed codes are read as this
+  parameter int WeightHi       = (1 << (WeightBits - 1)) - 1,  // and greater ones as this
   parameter     File           = "",  // $readmemh image: word rowfold * (Columns / Simd) + colfold
   parameter int CfgIndex       = 0,   // this memory's number on the configuration bus
   parameter int CfgBits        = Pe * Simd * WeightBits,
@@ -146,7 +148,9 @@ module matvec #(
       .WeightBits(WeightBits),
       .WeightKind(WeightKind),
       .SumBits   (SumBits),
-      .Popcount  (Popcount)
+      .Popcount  (Popcount),
+      .WeightLo  (WeightLo),
+      .WeightHi  (WeightHi)
     ) u_dot (
       .clk_i    (clk_i),
       .advance_i(advance),

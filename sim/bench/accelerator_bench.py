@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,9 @@ def _expect_equal(what: str, found: int | str, wanted: int | str) -> None:
 
 def _at(dut: Any, instance: str) -> Any:
     handle = dut.u_accelerator
-    for name in instance.split("."):
+    for name, place in re.findall(r"(\w+)(?:\[(\d+)\])?", instance):
         handle = getattr(handle, name)
+        handle = handle[int(place)] if place else handle
     return handle
 
 

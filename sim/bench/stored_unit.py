@@ -29,9 +29,15 @@ async def access(
 
 
 def store_of(case: Case) -> Store:
-    """The memory that every case of such a unit has."""
-    assert case.store is not None
-    return case.store
+    """The only memory of a case."""
+    (store,) = case.stores
+    return store
+
+
+async def expect_images(pins: Pins, case: Case) -> None:
+    """Every word of every memory reads back as built."""
+    for store in case.stores:
+        await expect_image(pins, store)
 
 
 async def expect_image(pins: Pins, store: Store) -> None:
@@ -48,10 +54,10 @@ async def every_word_reads_back(dut: Any) -> None:
     """The memory holds its image, also after a reset, and reading leaves the answers alone."""
 
     async def check(pins: Pins, case: Case) -> None:
-        await expect_image(pins, store_of(case))
+        await expect_images(pins, case)
         await expect_answers(pins, case)
         await reset(pins)
-        await expect_image(pins, store_of(case))
+        await expect_images(pins, case)
         await expect_answers(pins, case)
 
     await for_each_case(dut, check)
@@ -62,14 +68,14 @@ async def a_written_word_shows_until_it_is_restored(dut: Any) -> None:
     """Written, read back, seen in the answers as the reference says, restored and gone."""
 
     async def check(pins: Pins, case: Case) -> None:
-        store = store_of(case)
         await expect_answers(pins, case)
-        await access(pins, store.index, store.address, write=store.word)
-        found = await access(pins, store.index, store.address)
-        assert found == store.word, f"reads {found:x} after {store.word:x} was written"
-        await expect_answers(pins, case, outputs=store.outputs)
-        await access(pins, store.index, store.address, write=store.image[store.address])
-        await expect_image(pins, store)
+        for store in case.stores:
+            await access(pins, store.index, store.address, write=store.word)
+            found = await access(pins, store.index, store.address)
+            assert found == store.word, f"reads {found:x} after {store.word:x} was written"
+            await expect_answers(pins, case, outputs=store.outputs)
+            await access(pins, store.index, store.address, write=store.image[store.address])
+        await expect_images(pins, case)
         await expect_answers(pins, case)
 
     await for_each_case(dut, check)
@@ -80,9 +86,10 @@ async def accesses_to_other_memories_pass_by(dut: Any) -> None:
     """A write to another memory changes no word here, and its read data passes along the chain."""
 
     async def check(pins: Pins, case: Case) -> None:
-        store = store_of(case)
+        store, mine = case.stores[-1], {store.index for store in case.stores}
         noise = (1 << store.cfg_bits) - 1
-        for other in {store.index ^ 1, store.index ^ 128}:
+        beside = {min(mine) - 1, max(mine) + 1, *(index ^ 128 for index in mine)}
+        for other in beside & set(range(256)) - mine:
             await access(pins, other, store.address, write=store.word)
             found = await access(pins, other, store.address, chain=noise)
             assert found == noise, f"the chain carries {found:x}, not {noise:x}"
@@ -91,6 +98,6 @@ async def accesses_to_other_memories_pass_by(dut: Any) -> None:
         await ReadOnly()
         assert int(pins.cfg_chain_o.value) == noise, "a write answers like a read"
         await RisingEdge(pins.clk_i)
-        await expect_image(pins, store)
+        await expect_images(pins, case)
 
     await for_each_case(dut, check)

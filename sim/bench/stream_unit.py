@@ -38,7 +38,7 @@ async def for_each_case(dut: Any, check: Check) -> None:
 
     async def run(case: Case) -> None:
         pins = Pins(dut, case.name)
-        if case.store is not None:
+        if case.stores:
             pins.cfg_valid_i.value = pins.cfg_write_i.value = pins.cfg_chain_i.value = 0
         await reset(pins)
         await check(pins, case)

@@ -9,10 +9,16 @@ import pytest
 from flow.build import SiteTable, build, load_build, site_table
 from flow.errors import ClaimError, InputError
 from flow.ir import Fault, Graph, Kind
+from flow.ops import Decode, MatVec
 from flow.schedule import Folding, Plan, interval, make_plan, simulate_tokens
 from sim._session import Session
 from sim.accelerator import check_cycles, simulate_faults, simulate_rtl
-from tests.schedule.networks import binary_network, four_bit_network, random_images
+from tests.schedule.networks import (
+    binary_network,
+    four_bit_network,
+    random_images,
+    searched_network,
+)
 
 pytestmark = pytest.mark.rtl
 
@@ -29,8 +35,9 @@ SHAPES = {
         {"fc0": Folding(4, 6), "fc1": Folding(1, 2), "fc2": Folding(1, 1)},
     ),
 }
+SHAPES["searched"] = (searched_network, *SHAPES["four-bit"][1:])
 STALLS = [(10, 256), (256, 10), (40, 40)]
-STRIDE = {"binary": 1, "four-bit": 5}  # of the flips tried: every bit where there are few
+STRIDE = {"binary": 1, "four-bit": 5, "searched": 11}  # of the flips tried
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,8 @@ def test_a_flip_of_any_bit_in_rtl_is_the_fault_in_the_graph(made, simulator, com
         progress=lambda *counts: done.append(counts),
     )
 
-    expected = [made.graph.evaluate_all(x, [site.fault]) for site in sites]
+    faults = [[site.fault] if site.fault is not None else [] for site in sites]
+    expected = [made.graph.evaluate_all(x, group) for group in faults]
     logits, classes = (
         np.array([e[edge] for e in expected]) for edge in (made.graph.logits, made.graph.output)
     )
@@ -115,6 +123,48 @@ def test_a_flip_of_any_bit_in_rtl_is_the_fault_in_the_graph(made, simulator, com
     assert (logits != made.graph.evaluate_all(x)[made.graph.logits]).any(axis=(1, 2)).sum() > 50
     assert not found.hung.any()
     assert done[-1] == (len(sites), len(sites))
+
+
+def test_a_flip_to_a_code_beyond_a_narrow_range_is_limited_in_rtl_as_in_the_graph(
+    simulator, compiled, tmp_path
+):
+    network, sizes, folding = SHAPES["four-bit"]
+    graph = network(sizes).map(narrow)
+    build(graph, make_plan(graph, folding=folding), tmp_path / "build")
+    sites = [site for site in load_sites(tmp_path / "build") if site.fault.parameter == "weights"]
+    limited = [site for site in sites if reads_another(graph, site.fault)]
+    x = random_images(graph, 6)
+
+    found = simulate_faults(
+        tmp_path / "build", x, [[s] for s in limited], cache=compiled, simulator=simulator
+    )
+
+    logits = np.array([graph.evaluate_all(x, [s.fault])[graph.logits] for s in limited])
+    np.testing.assert_array_equal(found.logits, logits)
+    assert 3 < len(limited) < len(sites)
+    assert (logits != graph.evaluate_all(x)[graph.logits]).any()
+
+
+def narrow(node):
+    """The node with weights of -7..7, where -8 is read as -7."""
+    if not isinstance(node.op, MatVec):
+        return node
+    weights = np.clip(node.op.weights, -7, 7)
+    kind = node.op.weight_type.within(-7, 7)
+    return replace(
+        node, op=replace(node.op, weights=weights, weight_type=kind, decode=Decode.CLAMP)
+    )
+
+
+def reads_another(graph, fault):
+    """Whether the struck weight is another one with ``clamp`` than with ``plain``."""
+    op = graph.with_faults([fault]).node(fault.node).op
+    return bool((op.weights != op.read).any())
+
+
+def load_sites(directory):
+    made = load_build(directory)
+    return site_table(made.graph(), made.plan())
 
 
 def test_flips_that_lie_together_act_together_and_two_of_one_bit_cancel(made, simulator, compiled):
@@ -127,7 +177,8 @@ def test_flips_that_lie_together_act_together_and_two_of_one_bit_cancel(made, si
     found = simulate_faults(made.directory, x, groups, cache=compiled, simulator=simulator)
 
     for group, logits in zip(groups, found.logits, strict=True):
-        expected = made.graph.evaluate_all(x, [site.fault for site in group])
+        faults = [site.fault for site in group if site.fault is not None]
+        expected = made.graph.evaluate_all(x, faults)
         np.testing.assert_array_equal(logits, expected[made.graph.logits])
 
 

@@ -11,7 +11,7 @@ from flow.build.parameters import unit_parameters
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Edge, IntType
-from flow.ops import ArgMax, Compare, Decode, MatVec, Threshold
+from flow.ops import ArgMax, MatVec, Threshold
 from flow.schedule import Folding, Plan, make_plan
 from sim.runner import verilator_lint
 from tests.schedule.networks import binary_network, four_bit_network
@@ -48,6 +48,8 @@ def test_every_stream_has_one_width_on_both_sides():
 def test_a_memory_lies_where_the_configuration_says():
     assert memory_instance("fc0.weights") == "u_fc0.u_weights"
     assert memory_instance("act_1.thresholds") == "u_act_1.u_thresholds"
+    slice_ = "u_act_1.gen_stage[2].gen_lane[13].u_slice"
+    assert memory_instance("act_1.thresholds_02_0013") == slice_
 
 
 def rewritten(graph, name, **changes):
@@ -59,16 +61,6 @@ def rewritten(graph, name, **changes):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        (
-            "fc0",
-            {"decode": Decode.CLAMP},
-            "node 'fc0': no RTL decodes clamp; lower with --decode plain",
-        ),
-        (
-            "act0",
-            {"compare": Compare.SEARCH},
-            "node 'act0': no RTL compares by search; use the count form",
-        ),
         (
             "fc0",
             {"weights": np.ones((4, 4), dtype=int), "weight_type": IntType(4)},

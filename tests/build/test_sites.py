@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from flow.build import SiteTable, image_bits, site_table
 from flow.build.images import PADDING, memory_layouts
 from flow.ir import Fault, IntType, Kind
-from flow.ops import MatVec
+from flow.ops import Compare, MatVec, Threshold
+from flow.passes import search_form
 from flow.schedule import Folding, make_plan
 from tests.schedule.networks import binary_network, four_bit_network, networks
 
@@ -22,19 +23,26 @@ def all_faults(graph):
 
 
 @settings(max_examples=40, deadline=None)
-@given(networks(), st.integers(1, 60))
-def test_sites_and_stored_bits_are_one_to_one(graph, cycles):
+@given(networks(), st.integers(1, 60), st.booleans())
+def test_sites_and_stored_bits_are_one_to_one(graph, cycles, search):
+    graph = search_form(graph) if search else graph
     table = site_table(graph, make_plan(graph, cycles=cycles))
-    sites, faults = list(table), list(all_faults(graph))
+    every, faults = list(table), list(all_faults(graph))
+    sites = [site for site in every if site.fault is not None]
 
     assert len(table) == len(sites) == len(faults)
-    assert table.padding == 0
+    assert table.padding == len(every) - len(sites)
+    assert table.padding == 0 or search
     assert {site.fault for site in sites} == set(faults)
-    assert len({(site.memory, site.word, site.bit) for site in sites}) == len(sites)
+    assert len({(site.memory, site.word, site.bit) for site in every}) == len(every)
     assert all(table.site(site.fault) == site for site in sites)
 
 
-@pytest.mark.parametrize("make", [binary_network, four_bit_network])
+def searched(sizes, signs):
+    return search_form(four_bit_network(sizes, signs=signs))
+
+
+@pytest.mark.parametrize("make", [binary_network, four_bit_network, searched])
 def test_flipping_a_site_in_the_image_is_the_fault_in_the_graph(make):
     graph = make([6, 4, 4, 2], signs=True)
     table = site_table(graph, make_plan(graph, cycles=6))
@@ -42,6 +50,9 @@ def test_flipping_a_site_in_the_image_is_the_fault_in_the_graph(make):
         clean = image_bits(graph.node(layout.node).op, layout)
         for word, bit in np.ndindex(clean.shape):
             fault = table.at(layout.name, word, bit).fault
+            if fault is None:
+                assert not clean[word, bit]
+                continue
             found = image_bits(graph.with_faults([fault]).node(fault.node).op, layout)
             changed = np.argwhere(found != clean).tolist()
             assert changed == [[word, bit]]
@@ -92,6 +103,20 @@ def test_padding_bits_are_counted_apart_and_carry_no_fault():
     assert table.at("fc0.weights", 0, 1).fault is None
     assert table.table().column("node").to_pylist() == ["fc0", None]
     assert table.table().column("index0").to_pylist() == [0, None]
+
+
+def test_places_that_no_probe_of_a_search_reaches_are_padding():
+    values = np.arange(10).reshape(2, 5)
+    op = Threshold(values, IntType(5), [1, 1], 0, IntType(3), compare=Compare.SEARCH)
+    layouts = memory_layouts(op, Folding(1, 1), node="act0")
+    names = [f"act0.thresholds_{stage:02}_0000" for stage in range(3)]
+    assert [layout.name for layout in layouts] == names
+    assert [(layout.words, layout.bits) for layout in layouts] == [(2, 5), (4, 5), (8, 5)]
+    table = SiteTable(layouts)
+    assert (len(table), table.padding) == (2 * 5 * 5, 2 * 2 * 5)
+    step = [[table.at(name, word, 0).fault for word in range(2**s)] for s, name in enumerate(names)]
+    found = [[fault and fault.index[1] for fault in row] for row in step]
+    assert found == [[3], [1, None], [0, 2, 4, None]]
 
 
 def test_the_column_table_lists_the_same_sites():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flow.build.images import image_bits, image_text, memory_layouts, read_image
+from flow.build.images import PADDING, image_bits, image_text, memory_layouts, read_image
 from flow.build.parameters import unit_parameters
 from flow.ir import Edge, Fault, apply_faults
 from sim.vectors import Case, Store
@@ -27,10 +27,24 @@ def stored_case(
     def words(changed):
         return tuple(beats(output.encode(changed.evaluate(x)), folding.pe, output.bits))
 
-    (layout,) = memory_layouts(given, folding, node="unit")
-    image = read_image(image_text(image_bits(given, layout)))
-    address = layout.words - 1
-    changed, flipped = _visible_change(given, layout, address, lambda op: words(op) != words(given))
+    layouts = memory_layouts(given, folding, node="unit")
+    most = max(layout.bits for layout in layouts)
+
+    def store(place, layout):
+        image = read_image(image_text(image_bits(given, layout)))
+        clean = words(given)
+        address, changed, flipped = _visible_change(given, layout, lambda op: words(op) != clean)
+        return Store(
+            image=tuple(image),
+            bits=most,  # a narrower word is read with zeros above
+            cfg_bits=most + spare,
+            index=index + place,
+            address=address,
+            word=image[address] ^ flipped,
+            outputs=words(changed),
+            suffix=layout.name.removeprefix("unit.thresholds") if len(layouts) > 1 else "",
+        )
+
     return Case(
         name=name,
         parameters=parameters or unit_parameters(given, folding, "unit", edge),
@@ -41,26 +55,22 @@ def stored_case(
         vector=fed.shape[1],
         steps=steps,
         stages=stages,
-        store=Store(
-            image=tuple(image),
-            bits=layout.bits,
-            cfg_bits=layout.bits + spare,
-            index=index,
-            address=address,
-            word=image[address] ^ flipped,
-            outputs=words(changed),
-        ),
+        stores=tuple(store(place, layout) for place, layout in enumerate(layouts)),
     )
 
 
-def _visible_change(op, layout, address, shows):
-    """``op`` with random bits of one memory word flipped so that it shows, and those bits."""
-    for seed in range(100):
-        bits = np.flatnonzero(np.random.default_rng(seed).random(layout.bits) < 0.5)
-        changed = apply_faults(op, [_flip(layout, address, bit) for bit in bits])
-        if shows(changed):
-            return changed, sum(1 << int(bit) for bit in bits)
-    raise AssertionError("no change of the last word shows in the outputs; choose other inputs")
+def _visible_change(op, layout, shows):
+    """``op`` with random bits of one memory word flipped so that it shows, where, and which bits.
+
+    It is the last word of which some change shows: a search may never come to a place.
+    """
+    for address in reversed(np.flatnonzero((layout.parameter != PADDING).all(axis=1))):
+        for seed in range(100):
+            bits = np.flatnonzero(np.random.default_rng(seed).random(layout.bits) < 0.5)
+            changed = apply_faults(op, [_flip(layout, address, bit) for bit in bits])
+            if shows(changed):
+                return int(address), changed, sum(1 << int(bit) for bit in bits)
+    raise AssertionError(f"no change of {layout.name} shows in the outputs; choose other inputs")
 
 
 def _flip(layout, address, bit):

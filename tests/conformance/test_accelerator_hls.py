@@ -12,7 +12,12 @@ from flow.graphfile import digest
 from flow.schedule import Folding, Plan
 from sim.csim import simulate_hls
 from tests.conformance.hls_units import CACHE
-from tests.schedule.networks import binary_network, four_bit_network, random_images
+from tests.schedule.networks import (
+    binary_network,
+    four_bit_network,
+    random_images,
+    searched_network,
+)
 
 IMAGES = 200
 
@@ -23,6 +28,8 @@ def networks():
     yield binary, [(2, 4), (4, 4), (5, 2)], {"act0_fifo": 1, "act1_fifo": 4}
     wide = four_bit_network([8, 6, 10], seed=2, signs=True)
     yield wide, [(3, 8), (10, 3)], {"act0_fifo": 2}
+    searched = searched_network([8, 6, 10], seed=3, signs=True)
+    yield searched, [(3, 8), (10, 3)], {"act0_fifo": 2}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def builds(tmp_path_factory):
 
 
 @pytest.mark.parametrize("sequential", [False, True], ids=["threads", "sequential"])
-@pytest.mark.parametrize("network", [0, 1], ids=["w1a1", "w4a4"])
+@pytest.mark.parametrize("network", [0, 1, 2], ids=["w1a1", "w4a4", "searched"])
 def test_every_logit_and_class_equals_the_graph(builds, network, sequential):
     graph, directory = builds[network]
     x = random_images(graph, IMAGES)

@@ -7,7 +7,7 @@ import pytest
 
 from flow.build.parameters import unit_parameters
 from flow.ir import Edge, IntType
-from flow.ops import MatVec
+from flow.ops import Decode, MatVec
 from sim.kernels import KernelRun, run_kernels
 from sim.unit import run_unit
 from tests.conformance.hls_units import CACHE, any_codes, fold
@@ -23,7 +23,7 @@ GROUPED = [
     (4, 4, 9, 1, fold(1, 3), "s3", "s3", "s10", False),  # one row and one channel each
     (4, 2, 1, 2, fold(2, 1), "u4", "b1", "s8", False),
 ]
-# channels, taps, lanes, input, weights, accumulator, popcount
+# channels, taps, lanes, input, weights, accumulator, popcount or clamp
 DEPTHWISE = [
     (6, 9, 2, "u4", "s4", "s12", False),
     (6, 9, 6, "s3", "s4", "s6", False),  # wraps
@@ -32,6 +32,7 @@ DEPTHWISE = [
     (4, 4, 2, "u5", "b1", "s9", False),
     (4, 4, 2, "b1", "s3", "s6", False),
     (3, 25, 3, "u8", "s8", "s22", False),
+    (4, 5, 2, "u4", "s4[-7..7]", "s10", "clamp"),  # the least code is read as the least but one
     (2, 1, 1, "u4", "s4", "s8", False),  # one tap
     (1, 1, 1, "s2", "s2", "s4", False),
 ]
@@ -42,7 +43,9 @@ def grouped_op(rows, groups, positions, inner, kinds, popcount, rng):
     source, kind, accumulator = (IntType.parse(text) for text in kinds)
     weights = any_codes(rng, kind, (rows, positions * inner))
     weights[0], weights[-1] = kind.code_lo, kind.code_hi
-    op = MatVec(weights, kind, accumulator, popcount=popcount, groups=groups, positions=positions)
+    decode = Decode.CLAMP if popcount == "clamp" else Decode.PLAIN
+    layout = {"groups": groups, "positions": positions}
+    op = MatVec(weights, kind, accumulator, decode, popcount is True, **layout)
     x = any_codes(rng, source, (4, positions * groups * inner))
     x[0], x[-1] = source.code_lo, source.code_hi
     return op, source, x
@@ -91,7 +94,7 @@ def test_a_grouped_product_equals_the_reference(simulator, compiled, tmp_path):
 def test_a_grouped_product_of_the_kernel_equals_the_reference():
     cases = [grouped_case(number) for number in range(len(GROUPED))]
     runs = [
-        KernelRun(c.parameters, c.inputs, (len(c.inputs) // c.vector,), c.store.image)
+        KernelRun(c.parameters, c.inputs, (len(c.inputs) // c.vector,), c.stores[0].image)
         for c in cases
     ]
 

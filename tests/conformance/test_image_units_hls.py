@@ -46,7 +46,7 @@ def test_an_image_kernel_equals_the_reference(unit):
 def test_the_depthwise_kernel_equals_the_reference():
     cases = [test_grouped_rtl.depthwise_case(i) for i in range(len(test_grouped_rtl.DEPTHWISE))]
     runs = [
-        KernelRun(c.parameters, c.inputs, (len(c.inputs) // c.vector,), c.store.image)
+        KernelRun(c.parameters, c.inputs, (len(c.inputs) // c.vector,), c.stores[0].image)
         for c in cases
     ]
 

@@ -9,6 +9,7 @@ from flow.ir import IntType
 from flow.ops import MatVec
 from sim.kernels import run_kernels
 from tests.conformance.hls_units import CACHE, any_codes, fold, lanes_of, unit_run
+from tests.conformance.test_matvec_rtl import CLAMPED, clamped
 
 B1, U5, U8, S3 = (IntType.parse(text) for text in ("b1", "u5", "u8", "s3"))
 S4, U4, S16 = (IntType.parse(text) for text in ("s4", "u4", "s16"))
@@ -42,6 +43,8 @@ def draw(seed):
         x = any_codes(rng, source, (VECTORS, columns))
         x[0], x[-1] = source.code_lo, source.code_hi
         yield op, folding, source, x
+    for number in range(len(CLAMPED)):
+        yield clamped(number)
 
 
 @settings(max_examples=8, deadline=None)

@@ -1,10 +1,12 @@
 """matvec.sv equals the reference on every word, in exactly the cycles of its datasheet."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from flow.ir import IntType
-from flow.ops import MatVec
+from flow.ops import Decode, MatVec
 from sim.unit import run_unit
 from tests.conformance.hls_units import any_codes, fold
 from tests.conformance.rtl_units import stored_case
@@ -31,6 +33,13 @@ CASES = [
     (4, 98, fold(4, 49), U8, S4, "s20", False),  # memory words of 784 bits
     (1, 1, fold(1, 1), U4, S4, "s8", False),
 ]
+# of a narrow range, of which codes outside are limited: rows .. accumulator
+CLAMPED = [
+    (6, 10, fold(3, 2), U4, IntType.parse("s4[-7..7]"), "s12"),
+    (4, 8, fold(2, 8), S3, IntType.parse("s2[-1..1]"), "s7"),
+    (4, 9, fold(4, 3), B1, IntType.parse("s5[-3..9]"), "s6"),  # both ends, and wraps
+    (4, 4, fold(1, 2), U4, IntType.parse("s4[-8..5]"), "s12"),  # the upper end only
+]
 
 
 def case(number, *, vectors=4):
@@ -46,8 +55,28 @@ def case(number, *, vectors=4):
     return stored_case(f"m{number}", op, folding, source, x, steps=steps, stages=STAGES)
 
 
+def clamped(number, *, vectors=4):
+    """The op of one row of the second table on any stored codes, its folding, input type and x."""
+    rows, columns, folding, source, kind, accumulator = CLAMPED[number]
+    rng = np.random.default_rng(number)
+    weights = any_codes(rng, kind, (rows, columns))
+    weights[0], weights[-1] = kind.code_lo, kind.code_hi
+    op = MatVec(weights, kind, IntType.parse(accumulator), decode=Decode.CLAMP)
+    x = any_codes(rng, source, (vectors, columns))
+    assert (op.evaluate(x) != replace(op, decode=Decode.PLAIN).evaluate(x)).any()
+    return op, folding, source, x
+
+
+def clamped_case(number):
+    """One row of the second table as it is written to memory."""
+    op, folding, source, x = clamped(number)
+    steps = op.weights.shape[1] // folding.simd
+    return stored_case(f"c{number}", op, folding, source, x, steps=steps, stages=STAGES)
+
+
 @pytest.mark.rtl
 def test_the_unit_equals_the_reference(simulator, compiled, tmp_path):
     cases = [case(number) for number in range(len(CASES))]
+    cases += [clamped_case(number) for number in range(len(CLAMPED))]
 
     run_unit("matvec", cases, work=tmp_path, cache=compiled, simulator=simulator)

@@ -26,7 +26,7 @@ def test_memory_reads_and_writes_its_words(simulator, compiled, tmp_path):
                 vector=0,
                 steps=1,
                 stages=1,
-                store=Store(image, bits, bits + spare, index, 0, 0, ()),
+                stores=(Store(image, bits, bits + spare, index, 0, 0, ()),),
             )
         )
 

@@ -15,7 +15,7 @@ from flow.errors import InputError
 from flow.graphfile import digest
 from flow.schedule import Folding, Plan, make_plan
 from tests.engine.images import random_image_graph
-from tests.schedule.networks import binary_network, four_bit_network
+from tests.schedule.networks import binary_network, four_bit_network, searched_network
 from tests.schedule.test_images import buildable
 
 HLS = Path(__file__).resolve().parents[2] / "hls"
@@ -142,13 +142,26 @@ def generated(graph, plan):
     params=[
         binary_network([12, 8, 8, 10], signs=True),
         four_bit_network([8, 6, 10]),
+        searched_network([8, 6, 10], signs=True),
         buildable(random_image_graph(57)),
         buildable(random_image_graph(22)),
     ],
-    ids=["w1a1", "w4a4", "image57", "image22"],
+    ids=["w1a1", "w4a4", "searched", "image57", "image22"],
 )
 def files(request):
     return generated(request.param, make_plan(request.param))
+
+
+def test_each_lane_of_a_search_reads_a_part_of_its_table():
+    graph = searched_network([8, 6, 10])
+    text = generated(graph, make_plan(graph, folding={"fc0": Folding(3, 8), "fc1": Folding(5, 3)}))
+
+    body = text["accelerator.cpp"].split("void u_act0(")[1].split("}")[0]
+    tables = [f"act0_thresholds_{stage:02}" for stage in range(8)]
+    parted = re.findall(r"^#pragma HLS ARRAY_PARTITION variable=(\w+) dim=1 complete$", body, re.M)
+    assert parted == tables
+    assert body.strip().endswith(f"(in, out, vectors, {', '.join(tables)});")
+    assert "act0_thresholds_03[3][16] = {" in text["images.hpp"]
 
 
 def region_of(text):

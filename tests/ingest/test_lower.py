@@ -4,10 +4,11 @@ import numpy as np
 import onnx
 import pytest
 
-from flow.ingest import lower
+from flow.errors import InputError
+from flow.ingest import lower, lower_again
 from flow.ir import IntType
 from flow.ir.text import graph_text
-from flow.ops import Decode, MatVec, Threshold
+from flow.ops import Compare, Decode, MatVec, Threshold
 from tests.ingest.networks import Writer, dense, save
 
 INPUT = "u5[0..16]"
@@ -64,6 +65,21 @@ def test_accumulators_hold_what_their_policy_says(tmp_path, policy, decode):
     if (low, high) != any_code:  # faulty sums wrap, and reach all of the register
         low, high = op.accumulator.lo, op.accumulator.hi
     assert act.threshold_type == IntType.holding(low, high + 1)
+
+
+@pytest.mark.parametrize("compare", list(Compare))
+def test_thresholds_compare_as_asked_and_the_lowering_is_found_again(tmp_path, compare):
+    path = save(dense(bits=4, input_type=INPUT), tmp_path)
+    graph = lower(path, compare=compare).graph
+    forms = {node.op.compare for node in graph.nodes if isinstance(node.op, Threshold)}
+    assert forms == {compare}
+    assert lower_again(path, graph).graph.node("act0").op.compare is compare
+
+
+def test_a_form_of_compare_that_is_none_is_refused(tmp_path):
+    path = save(dense(bits=4, input_type=INPUT), tmp_path)
+    with pytest.raises(InputError, match=r"^'odd' is not a valid Compare; see `bitproof lower"):
+        lower(path, compare="odd")
 
 
 def test_thresholds_reach_beyond_what_the_trained_weights_reach(tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from flow.ir import Edge, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
+from flow.passes import search_form
 
 BIPOLAR = IntType.bipolar1()
 DIGITS = IntType(5, declared=(0, 16))
@@ -25,6 +26,14 @@ def four_bit_network(sizes, seed=0, *, signs=False):
     rng = np.random.default_rng(seed)
     kind = IntType(4, signed=True)
     return _network(sizes, rng, lambda *shape: rng.integers(-8, 8, shape), kind, 15, signs=signs)
+
+
+def searched_network(sizes, seed=0, *, signs=False):
+    """Four-bit weights, and activations of 200 levels, found by search."""
+    rng = np.random.default_rng(seed)
+    kind = IntType(4, signed=True)
+    made = _network(sizes, rng, lambda *shape: rng.integers(-8, 8, shape), kind, 199, signs=signs)
+    return search_form(made)
 
 
 def random_images(graph, count, seed=0):
@@ -61,7 +70,7 @@ def _network(sizes, rng, draw_weights, kind, steps, *, signs):
         spread = max(1, round(abs(held.hi - held.lo) ** 0.5))
         middle = columns // 2 if popcount else 0
         values = np.sort(rng.integers(middle - spread, middle + spread + 1, (rows, steps)), axis=1)
-        output = BIPOLAR if kind.bipolar else IntType(4)
+        output = BIPOLAR if kind.bipolar else IntType(steps.bit_length())
         act = Threshold(
             np.clip(values, held.lo, held.hi + 1),
             IntType.holding(held.lo, held.hi + 1),

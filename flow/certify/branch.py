@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flow.certify.affine import Reals, pulled
 from flow.certify.ascent import Found, ascend, slopes
 from flow.certify.box import Box
-from flow.certify.dual import SCALE, Multipliers, Question, question
+from flow.certify.dual import SCALE, Bars, Multipliers, Question, question
 from flow.certify.proof import INPUT, Leaf, RivalProof, Split, Step
 from flow.certify.relaxed import Region, Relaxed, no_limits, reach
 from flow.certify.units import Stairs
@@ -46,12 +46,25 @@ class Decision:
 
 @dataclass(slots=True)
 class _Open:
-    """A part still undecided: its place in the tree, its region and multipliers to start from."""
+    """A part still undecided: its place in the tree, its region, multipliers to start from and
+    weights of the rival's sum and the label's."""
 
     rival: int
     entry: int
     region: Region
     start: Multipliers | None
+    weights: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A split and the weights of its two parts; ``of_levels`` if it only tells apart the ways in
+    which quantized logits can be beaten."""
+
+    split: Split
+    lower: tuple[int, int]
+    upper: tuple[int, int]
+    of_levels: bool = False
 
 
 @dataclass(slots=True)
@@ -100,7 +113,11 @@ class Search:
                 open_.append(_Open(rival, roots[rival], root, None))
         first = True
         while open_:
-            if not first and not (splits < work.splits and monotonic() < work.until):
+            if (
+                not first
+                and work.splits
+                and not (splits < work.splits and monotonic() < work.until)
+            ):
                 return Decision(None, None, splits)
             size = len(open_) if first else BATCH
             batch, open_ = open_[-size:], open_[:-size]
@@ -109,17 +126,18 @@ class Search:
             )
             if witness is not None:
                 return Decision(None, witness, splits)
-            if left and not work.splits:
+            inside = sum(not cut.of_levels for _, cut in left)
+            if inside and not work.splits:
                 return Decision(None, None, splits)
-            for part, split in left:
-                open_.extend(_split(self.relaxed, tree, part, split))
-            splits, first = splits + len(left), False
+            for part, cut in left:
+                open_.extend(_split(self.relaxed, tree, part, cut))
+            splits, first = splits + inside, False
         proof = tuple(RivalProof(rival, tree.preorder(entry)) for rival, entry in roots.items())
         return Decision(proof, None, splits)
 
     def _bound(
         self, batch: list[_Open], label: int, tree: _Tree, *, steps: int
-    ) -> tuple[list[tuple[_Open, Split]], tuple[int, ...] | None]:
+    ) -> tuple[list[tuple[_Open, _Cut]], tuple[int, ...] | None]:
         """Close what can be closed; the rest with the split to make, hardest last; or a witness."""
         region = _stacked(self.relaxed, [part.region for part in batch])
         labels = np.full(len(batch), label)
@@ -131,12 +149,14 @@ class Search:
         rows = np.flatnonzero(~apart)
         if not rows.size:
             return [], None
-        ask = question(self.relaxed, found, labels, rivals)[rows]
+        weights = np.array([part.weights for part in batch])
+        ask = question(self.relaxed, found, labels, rivals, weights)[rows]
         start = _starts(ask, [batch[row].start for row in rows])
         bound = ascend(ask, start, steps=steps)
         for at in np.flatnonzero(bound.decided):
             own = tuple(tuple(m[at].ravel().tolist()) for m in in_order(self.relaxed, bound))
-            tree.entries[batch[rows[at]].entry] = Leaf(own)
+            part = batch[rows[at]]
+            tree.entries[part.entry] = Leaf(own, part.weights)
         left = np.flatnonzero(~bound.decided)
         witness = self._witness(bound.x[left], label)
         if witness is not None:
@@ -147,7 +167,13 @@ class Search:
         for at in order:
             part = batch[rows[at]]
             part.start = {name: m[at] / SCALE for name, m in bound.multipliers.items()}
-            chosen.append((part, choose_split(ask, gaps, int(at))))
+            chosen.append(
+                (
+                    part,
+                    _split_levels(ask, int(at))
+                    or _Cut(choose_split(ask, gaps, int(at)), part.weights, part.weights),
+                )
+            )
         return chosen, None
 
     def _witness(self, x: Reals, label: int) -> tuple[int, ...] | None:
@@ -178,6 +204,27 @@ def in_order(relaxed: Relaxed, bound: Found) -> list[Array]:
         else relaxed.units[name].seen(np.zeros((count, *shapes[name]))).astype(np.int64)
         for name in relaxed.units
     ]
+
+
+def _split_levels(ask: Question, row: int) -> _Cut | None:
+    """Where the least lead of quantized logits is that of a level without a bar of its own for
+    one of the two (the label cannot rise above it, or the rival fall below), this level apart:
+    there the other's bar alone is asked for."""
+    relaxed = ask.relaxed
+    made = relaxed.graph.producer(relaxed.graph.logits)
+    if relaxed.last is None or made is None or tuple(ask.weights[row]) != (1, 1):
+        return None
+    one, box = ask[[row]], ask.found.boxes[relaxed.end][[row]]
+    bars = Bars.of(relaxed.last, box, one.labels, one.rivals)
+    level = int(bars.leads(one.weights)[0].argmin())
+    held, reached = bars.free[0][0, level], bars.free[1][0, level]
+    if held == reached or not bars.open[0, level]:
+        return None
+    if held:
+        least = int(bars.reached[0, level])
+        return _Cut(Split(made.name, int(one.rivals[0]), least - 1), (1, 1), (1, 0), True)
+    most = int(bars.held[0, level])
+    return _Cut(Split(made.name, int(one.labels[0]), most), (0, 1), (1, 1), True)
 
 
 def choose_split(ask: Question, gaps: dict[str, Gaps], row: int) -> Split:
@@ -263,7 +310,8 @@ def _weight(relaxed: Relaxed) -> Reals:
     return pulls[relaxed.graph.input]
 
 
-def _split(relaxed: Relaxed, tree: _Tree, part: _Open, split: Split) -> list[_Open]:
+def _split(relaxed: Relaxed, tree: _Tree, part: _Open, cut_at: _Cut) -> list[_Open]:
+    split = cut_at.split
     tree.entries[part.entry] = split
     low, high = tree.new(), tree.new()
     tree.parts[part.entry] = (low, high)
@@ -278,12 +326,14 @@ def _split(relaxed: Relaxed, tree: _Tree, part: _Open, split: Split) -> list[_Op
     lower.hi.flat[split.index] = min(int(cut.hi.flat[split.index]), split.most)
     upper.lo.flat[split.index] = max(int(cut.lo.flat[split.index]), above)
     children = []
-    for entry, half in ((low, lower), (high, upper)):
+    parts = ((low, lower, cut_at.lower), (high, upper, cut_at.upper))
+    for entry, half, weights in parts:
         if split.place == INPUT:
             child = Region(half, region.limits)
         else:
             child = Region(region.box, {**region.limits, split.place: half})
-        children.append(_Open(part.rival, entry, child, part.start))
+        start = part.start if weights == part.weights else None
+        children.append(_Open(part.rival, entry, child, start, weights))
     return children
 
 

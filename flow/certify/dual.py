@@ -44,20 +44,22 @@ Multipliers = dict[str, Reals]  # by unit, of the elements it sees
 class Question:
     """Can ``rivals`` beat ``labels`` in the regions of ``found``? One pair per row.
 
-    A rival that wins somewhere leads by at least ``need`` in the sums that are compared, so a
-    bound below ``need`` decides.
+    ``weights`` (rows, 2) multiply the rival's sum and the label's. A rival that wins somewhere
+    leads by at least ``need`` in the weighted sums, so a bound below ``need`` decides.
     """
 
     relaxed: Relaxed
     found: Reach
     labels: Array
     rivals: Array
+    weights: Array
     need: Array
 
     def __getitem__(self, rows: Any) -> Question:
         return Question(
-            self.relaxed, self.found[rows], self.labels[rows], self.rivals[rows], self.need[rows]
-        )
+            self.relaxed, self.found[rows], self.labels[rows], self.rivals[rows],
+            self.weights[rows], self.need[rows],
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -72,10 +74,10 @@ class Question:
         return self.found.boxes[self.relaxed.graph.node(name).inputs[0]]
 
     def lead(self) -> Reals:
-        """The coefficients of the sums that are compared: rival less label."""
+        """The coefficients of the sums that are compared: rival less label, weighted."""
         rows = np.arange(len(self))
         pull = np.zeros((len(self), *self.relaxed.edges[self.relaxed.end].shape))
-        pull[rows, self.rivals], pull[rows, self.labels] = 1.0, -1.0
+        pull[rows, self.rivals], pull[rows, self.labels] = self.weights[:, 0], -self.weights[:, 1]
         return pull
 
 
@@ -93,33 +95,62 @@ class Bound:
     pulls: dict[str, Reals]
 
 
-def question(relaxed: Relaxed, found: Reach, labels: Array, rivals: Array) -> Question:
-    """Whether each row's rival can beat its label in that row's region."""
+def question(
+    relaxed: Relaxed, found: Reach, labels: Array, rivals: Array, weights: Array | None = None
+) -> Question:
+    """Whether each row's rival can beat its label in that row's region.
+
+    ``weights`` other than 1 and 1 ask more of one of the two; only of quantized logits, where the
+    rival must reach a level itself and the label must be kept below one.
+    """
+    if weights is None:
+        weights = np.ones((len(labels), 2), dtype=np.int64)
     need = np.where(rivals < labels, 0, 1)
     if relaxed.last is not None:
-        need = _levels_need(relaxed.last, found.boxes[relaxed.end], labels, rivals)
-    return Question(relaxed, found, labels, rivals, need)
+        bars = Bars.of(relaxed.last, found.boxes[relaxed.end], labels, rivals)
+        need = bars.need(weights)
+    return Question(relaxed, found, labels, rivals, weights, need)
 
 
-def _levels_need(ladder: Ladder, box: Box, labels: Array, rivals: Array) -> Array:
-    """The least lead in sums with which a rival's level can beat the label's.
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """What a rival must pass to beat a label in levels, (rows, levels).
 
-    The label holds level k below ``last[k]``, the rival reaches k, or k + 1 where the label has
-    the smaller index, from its ``first`` on; the least difference over k is what a winner needs.
+    The label holds level k up to ``held``, the rival reaches k, or k + 1 where the label has the
+    smaller index, from ``reached`` on, both within their boxes; it wins at no k that is not
+    ``open``. ``free`` says where the label's end, or the rival's, is that of its box.
     """
-    rows = np.arange(len(labels))
-    ahead = (rivals > labels).astype(np.int64)
-    steps = ladder.first.shape[1] - 1
-    need = np.full(len(labels), MOST, dtype=np.int64)
-    for level in range(steps + 1):
-        own = np.maximum(ladder.first[labels, level], box.lo[rows, labels])
-        most = np.minimum(ladder.last[labels, level], box.hi[rows, labels])
-        start = ladder.first[rivals, np.minimum(level + ahead, steps)]
-        least = np.maximum(start, box.lo[rows, rivals])
-        can = (own <= most) & (least <= box.hi[rows, rivals]) & (level + ahead <= steps)
-        need = np.where(can, np.minimum(need, least - most), need)
-    rising = ladder.value[:, -1] > ladder.value[:, 0]
-    return np.where(rising[labels] & rising[rivals], need, NEVER)
+
+    held: Array
+    reached: Array
+    open: Mask
+    free: tuple[Mask, Mask]
+    rising: Mask  # (rows,), whether more is a higher level for both
+
+    @classmethod
+    def of(cls, ladder: Ladder, box: Box, labels: Array, rivals: Array) -> Bars:
+        """The bars of each row's label and rival in the boxes of their sums."""
+        rows, steps = np.arange(len(labels))[:, None], ladder.first.shape[1] - 1
+        level = np.arange(steps + 1) + (rivals > labels)[:, None]
+        own, other = labels[:, None], rivals[:, None]
+        ends = ladder.last[labels], ladder.first[other, np.minimum(level, steps)]
+        held = np.minimum(ends[0], box.hi[rows, own])
+        reached = np.maximum(ends[1], box.lo[rows, other])
+        there = np.maximum(ladder.first[labels], box.lo[rows, own]) <= held
+        can = there & (reached <= box.hi[rows, other]) & (level <= steps)
+        rising = ladder.value[:, -1] > ladder.value[:, 0]
+        free = held < ends[0], reached > ends[1]
+        return cls(held, reached, can, free, rising[labels] & rising[rivals])
+
+    def leads(self, weights: Array) -> Array:
+        """The least weighted lead with which the rival wins at each level; ``MOST`` if nowhere."""
+        found = weights[:, :1] * self.reached - weights[:, 1:] * self.held
+        return np.where(self.open, np.minimum(found, MOST), MOST)
+
+    def need(self, weights: Array) -> Array:
+        """The least weighted lead of any winner."""
+        found: Array = np.where(self.rising, self.leads(weights).min(axis=1), NEVER)
+        return found
 
 
 def evaluate(

@@ -123,7 +123,7 @@ class _Replay:
         if leaf.multipliers is None:
             low, high = seen.ends[self.graph.logits]
             return bool(low[0, self.label] - high[0, rival] >= (1 if rival < self.label else 0))
-        return self._bound_holds(rival, leaf.multipliers, seen)
+        return self._bound_holds(rival, leaf.multipliers, leaf.weights, seen)
 
     def _halves(self, split: Split, inputs: Ends, limits: Limits) -> list[Part] | None:
         if split.place == INPUT:
@@ -190,7 +190,11 @@ class _Replay:
         return True
 
     def _bound_holds(
-        self, rival: int, multipliers: tuple[tuple[int, ...], ...], seen: _Seen
+        self,
+        rival: int,
+        multipliers: tuple[tuple[int, ...], ...],
+        weights: tuple[int, int],
+        seen: _Seen,
     ) -> bool:
         """Whether the largest lead in the last sums stays below what the rival needs."""
         if [len(m) for m in multipliers] != [self._width(node) for node in self.units]:
@@ -200,14 +204,16 @@ class _Replay:
         costs = dict(zip((node.name for node in self.units), multipliers, strict=True))
         scale, end = 2**SCALE_BITS, self.graph.logits
         need = 1 if rival > self.label else 0
+        if min(weights) < 0 or (self.last is None and weights != (1, 1)):
+            return False
         if self.last is not None:
             end = self.last.inputs[0]
-            least = self._least_lead(rival, seen.ends[end])
+            least = self._least_lead(rival, seen.ends[end], weights)
             if least is None:
                 return True
             need = least
         lead = np.zeros(self.edges[end].shape, dtype=object)
-        lead[rival], lead[self.label] = scale, -scale
+        lead[rival], lead[self.label] = weights[0] * scale, -weights[1] * scale
         pulls, total = {end: lead[None]}, 0
         for node in reversed(self.nodes):
             pull = pulls.pop(node.output, None)
@@ -239,8 +245,9 @@ class _Replay:
         parts, more = _pulled(node.op, pull, edges)
         return parts, total + more
 
-    def _least_lead(self, rival: int, ends: Ends) -> int | None:
-        """The least lead in sums with which the rival's level beats the label's; None if none."""
+    def _least_lead(self, rival: int, ends: Ends, weights: tuple[int, int]) -> int | None:
+        """The least lead in weighted sums with which the rival's level beats the label's, of all
+        pairs of corners; None if there is none."""
         assert self.last is not None
         corners = self.corners[self.last.name]
         own, other = (
@@ -248,7 +255,12 @@ class _Replay:
             for c in (self.label, rival)
         )
         ahead = 1 if rival > self.label else 0
-        leads = [b - a for (a, low), (b, high) in product(own, other) if high - low >= ahead]
+        more, less = weights
+        leads = [
+            more * b - less * a
+            for (a, low), (b, high) in product(own, other)
+            if high - low >= ahead
+        ]
         return min(leads, default=None)
 
 

@@ -25,10 +25,12 @@ class Split:
 class Leaf:
     """Intervals alone decide here, or the Lagrangian bound of these multipliers does.
 
-    One tuple per Threshold that feeds a later sum, in order; whole numbers over 2**12.
+    One tuple per unit that feeds a later sum, in order; whole numbers over 2**12. ``weights``
+    multiply the rival's last sum and the label's.
     """
 
     multipliers: tuple[tuple[int, ...], ...] | None = None
+    weights: tuple[int, int] = (1, 1)
 
 
 Step = Split | Leaf
@@ -43,7 +45,8 @@ class RivalProof:
 
 
 def write_steps(steps: Iterable[Step]) -> list[str]:
-    """Each step as a line: ``i``, ``d`` and multipliers, or ``s index most place``."""
+    """Each step as a line: ``i``, ``d`` or ``w own other`` and multipliers, or
+    ``s index most place``."""
     return [_line(step) for step in steps]
 
 
@@ -61,7 +64,8 @@ def _line(step: Step) -> str:
         return f"s {step.index} {step.most} {step.place}"
     if step.multipliers is None:
         return "i"
-    return "d " + ";".join(",".join(map(str, layer)) for layer in step.multipliers)
+    numbers = ";".join(",".join(map(str, layer)) for layer in step.multipliers)
+    return f"d {numbers}" if step.weights == (1, 1) else "w {} {} {}".format(*step.weights, numbers)
 
 
 def _step(line: str) -> Step:
@@ -71,7 +75,11 @@ def _step(line: str) -> Step:
         return Split(place, int(index), int(most))
     if line == "i":
         return Leaf()
-    if kind != "d":
+    weights = (1, 1)
+    if kind == "w":
+        own, other, rest = rest.split(" ", 2)
+        weights = (int(own), int(other))
+    elif kind != "d":
         raise ValueError(f"{line[:20]!r} is no step of a proof")
     layers = rest.split(";") if rest else []
-    return Leaf(tuple(tuple(int(v) for v in layer.split(",")) for layer in layers))
+    return Leaf(tuple(tuple(int(v) for v in layer.split(",")) for layer in layers), weights)

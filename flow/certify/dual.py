@@ -106,6 +106,8 @@ def question(
     if weights is None:
         weights = np.ones((len(labels), 2), dtype=np.int64)
     need = np.where(rivals < labels, 0, 1)
+    if relaxed.last is None and (weights != 1).any():
+        raise ValueError("sums that are logits are compared as they are")
     if relaxed.last is not None:
         bars = Bars.of(relaxed.last, found.boxes[relaxed.end], labels, rivals)
         need = bars.need(weights)

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ from flow.certify.plain_bounds import near
 from flow.certify.plain_proof import proof_holds
 from flow.certify.proof import Leaf, RivalProof
 from flow.certify.relaxed import Region, Relaxed, reach
+from flow.ir import Edge, Graph, IntType, Node
+from flow.ops import ArgMax, MatVec, Threshold
 from tests.certify.networks import fitting_chain, fitting_chains
 from tests.certify.test_box import every_input
 from tests.engine.chains import chains, random_chain, random_inputs, random_labels
@@ -81,28 +84,31 @@ def test_the_independent_checker_accepts_every_proof(tmp_path_factory, graph, ra
         assert check(path, graph, x, y).boxes == found.proved
 
 
-@settings(max_examples=150, deadline=None)
-@given(fitting_chains(), st.integers(0, 2))
-def test_a_rival_that_a_bound_dismisses_beats_the_label_nowhere(graph, radius):
-    """For every pair of classes, whichever of them the image has."""
-    (image,) = random_inputs(graph, 1)
-    labels, rivals, beats = all_pairs(graph, image, radius)
-    _, bound = bounded(graph, image, radius, labels, rivals)
-    assert not (bound.decided & beats).any()
+WEIGHTS = st.sampled_from([(1, 1), (1, 0), (0, 1), (3, 2)])
 
 
 @settings(max_examples=200, deadline=None)
-@given(ANY, st.integers(0, 2))
-def test_a_leaf_that_the_checker_accepts_is_true_whatever_the_label(graph, radius):
+@given(fitting_chains(), st.integers(0, 2), WEIGHTS)
+def test_a_rival_that_a_bound_dismisses_beats_the_label_nowhere(graph, radius, weights):
+    """For every pair of classes, whichever of them the image has."""
     (image,) = random_inputs(graph, 1)
     labels, rivals, beats = all_pairs(graph, image, radius)
-    ask, bound = bounded(graph, image, radius, labels, rivals)
+    _, bound = bounded(graph, image, radius, labels, rivals, weights)
+    assert not (bound.decided & beats).any()
+
+
+@settings(max_examples=250, deadline=None)
+@given(ANY, st.integers(0, 2), WEIGHTS)
+def test_a_leaf_that_the_checker_accepts_is_true_whatever_the_label(graph, radius, weights):
+    (image,) = random_inputs(graph, 1)
+    labels, rivals, beats = all_pairs(graph, image, radius)
+    ask, bound = bounded(graph, image, radius, labels, rivals, weights)
     for label in np.unique(labels):
         for leaf in ("intervals", "bound"):
             proof, holds = [], True
             for k in np.flatnonzero(labels == label):
                 own = tuple(tuple(m[k].ravel().tolist()) for m in in_order(ask.relaxed, bound))
-                step = Leaf() if leaf == "intervals" else Leaf(own)
+                step = Leaf() if leaf == "intervals" else Leaf(own, weights)
                 proof.append(RivalProof(int(rivals[k]), (step,)))
                 holds &= not beats[k]
             if proof_holds(graph, near(graph, image, radius), int(label), tuple(proof)):
@@ -117,11 +123,40 @@ def all_pairs(graph, image, radius):
     return labels, rivals, (lead >= np.where(rivals < labels, 0, 1)).any(axis=0)
 
 
-def bounded(graph, image, radius, labels, rivals):
+def test_sums_that_are_logits_have_no_weights():
+    graph = next(g for g in map(fitting_chain, range(50)) if Relaxed.of(g).last is None)
+    (image,) = random_inputs(graph, 1)
+    relaxed = Relaxed.of(graph)
+    found = reach(relaxed, Region(input_box(graph, image[None], radius=1), {}))
+    with pytest.raises(ValueError, match="compared as they are"):
+        question(relaxed, found, np.array([0]), np.array([1]), np.array([[1, 0]]))
+    other = Leaf(tuple((0,) * node.op.sign.size for node in relaxed.thresholds), (0, 0))
+    classes = relaxed.edges[relaxed.end].shape[0]
+    proof = tuple(RivalProof(rival, (other,)) for rival in range(1, classes))
+    assert not proof_holds(graph, near(graph, image, 0), 0, proof)
+
+
+def test_quantized_logits_are_dismissed_level_by_level():
+    """Both classes saturate: the label wins the tie, though the rival may lead in sums."""
+    stairs = Threshold(np.tile(np.arange(1, 4), (2, 1)), IntType(9), [1, 1], 0, IntType(2))
+    nodes = (
+        Node("fc", MatVec([[1, 0], [0, 1]], IntType(2, True), IntType(9)), ("x",), "a"),
+        Node("act", stairs, ("a",), "l"),
+        Node("argmax", ArgMax(), ("l",), "class"),
+    )
+    graph = Graph("two", "x", Edge((2,), IntType(8)), nodes, "class")
+    x = np.array([[5, 250]])
+    assert certify_linear(graph, x, y=np.array([0]), radius=2).proved == 1
+    assert certify_complete(graph, x, y=np.array([0]), radius=3).summary()["refuted"] == 1
+
+
+def bounded(graph, image, radius, labels, rivals, weights=(1, 1)):
     relaxed = Relaxed.of(graph)
     found = reach(relaxed, Region(input_box(graph, image[None], radius=radius), {}))
     region = found[np.zeros(len(labels), dtype=int)]
-    ask = question(relaxed, region, labels, rivals)
+    if relaxed.last is None:
+        weights = (1, 1)
+    ask = question(relaxed, region, labels, rivals, np.tile(np.array(weights), (len(labels), 1)))
     return ask, ascend(ask, slopes(ask), steps=20)
 
 

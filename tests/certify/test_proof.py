@@ -81,6 +81,12 @@ def odd(step):
         yield (Leaf((first, *step.multipliers[1:])),)
 
 
+def below_zero(step):
+    if isinstance(step, Leaf) and step.multipliers is not None:
+        yield (replace(step, weights=(-1, 1)),)
+        yield (replace(step, weights=(1, -1)),)
+
+
 def no_split(step):
     if isinstance(step, Split):
         yield ()
@@ -110,6 +116,7 @@ def one_leaf_more(step):
         other_sign,
         fewer_multipliers,
         odd,
+        below_zero,
         no_split,
         nowhere,
         leaf_missing,
@@ -153,11 +160,20 @@ def test_a_tree_of_another_radius_is_rejected(tmp_path):
 
 
 def test_steps_are_read_as_they_were_written():
-    steps = (Split("act 0", 3, -7), Leaf(), Split("", 0, 1), Leaf(((1, -2), (3,))), Leaf(()))
+    steps = (
+        Split("act 0", 3, -7),
+        Leaf(),
+        Split("", 0, 1),
+        Leaf(((1, -2), (3,))),
+        Leaf(()),
+        Leaf(((4,),), (1, 0)),
+    )
     assert read_steps(write_steps(steps)) == steps
 
 
-@pytest.mark.parametrize("line", ["", "x", "ii", "s 1 act", "s a 2 act", "d 1,b"])
+@pytest.mark.parametrize(
+    "line", ["", "x", "ii", "s 1 act", "s a 2 act", "d 1,b", "w 1 4", "w 1 a 4"]
+)
 def test_a_line_that_is_no_step_makes_the_file_damaged(line):
     with pytest.raises(ValueError, match=r".+"):
         read_steps([line])

@@ -145,6 +145,51 @@ def test_certify_draws_what_it_certified(bitproof, graph_file, tmp_path):
     assert "at one strength only; nothing to draw" in one_line_error(err.split("\n", 1)[1])
 
 
+def test_certify_counts_images_by_flips_and_by_layer(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "8")
+    how = ("--property", "bits", "--flips", "2", "--highest", "1", "--radius", "1", "--each-layer")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    record = json.loads(out)
+    assert (status, record["total"], record["input_radius"]) == (0, 8, 1)
+    assert [row["flips"] for row in record["by_flips"]] == [1, 2]
+    assert {row["layer"] for row in record["by_layer"]} == {"fc0", "act0", "fc1"}
+    assert record["certificates"] == "bits-2-highest-1-radius-1.json"
+    for name in (record["certificates"], "bits-1-highest-1-radius-1.json"):
+        assert bitproof("check", tmp_path / name, "--graph", graph_file, *on)[0] == 0
+
+
+def test_single_flips_of_one_memory_are_enumerated_and_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "3")
+    how = ("--property", "bits", "--memory", "fc1.weights")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    record = json.loads(out)
+    assert (status, record["stored_bits"]) == (0, 320)
+    path = tmp_path / "bits-single-fc1.weights.json"
+    assert bitproof("check", path, "--graph", graph_file, *on)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
+        (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
+        (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),
+        (("--radius", "1"), "--radius and --each-layer are of --flips"),
+        (("--flips", "99999"), "99999 flips: 2728 stored bits may flip"),
+        (("--layer", "fc7"), "layer 'fc7' stores nothing here; choose from fc0, act0, fc1"),
+    ],
+)
+def test_bits_that_cannot_be_meant_are_refused(bitproof, graph_file, tmp_path, arguments, message):
+    on = ("--data", "digits", "--limit", "2", "--certificates", tmp_path)
+    status, _, err = bitproof("certify", graph_file, "--property", "bits", *arguments, *on)
+    assert status == 2
+    assert message in one_line_error(err.split("\n", 1)[1])
+
+
 def test_inputs_are_attacked_within_each_radius(bitproof, graph_file):
     how = ("--method", "pgd", "--radius", "0", "--radius", "3", "--data", "digits", "--limit", "9")
     status, out, _ = bitproof("attack", graph_file, *how, "--json")

@@ -14,16 +14,19 @@ from flow.certify.certificate import (
 from flow.certify.check import check
 from flow.certify.complete import Budget, certify_complete, certify_linear
 from flow.certify.effect import Effect
+from flow.certify.flip_attack import fewest_flips, worst_sets
 from flow.certify.flip_files import single_flips_in_parts, write_flip_table
 from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
-from flow.certify.k_flips import KFlips, certify_k_flips, k_flips
+from flow.certify.k_flips import KFlips, certify_k_flips, k_flips, largest_k, with_fewer
 from flow.certify.pixel import certify_pixel
 from flow.certify.stored_bits import StoredBits
 from flow.certify.subject import Checked
+from flow.certify.subset import BitSubset, one_layer_each
 from flow.certify.witness import Effort
 
 __all__ = [
+    "BitSubset",
     "Box",
     "Budget",
     "Certificate",
@@ -44,13 +47,18 @@ __all__ = [
     "certify_linear",
     "certify_pixel",
     "check",
+    "fewest_flips",
     "input_box",
     "k_flips",
+    "largest_k",
     "load_certificates",
+    "one_layer_each",
     "propagate",
     "propagate_box",
     "save_certificates",
     "single_flips",
     "single_flips_in_parts",
+    "with_fewer",
+    "worst_sets",
     "write_flip_table",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.certify.box import product_bound
-from flow.certify.budget import State, bit_steps, budgeted, struck_sums, sums_of_rows
+from flow.certify.box import input_box
+from flow.certify.budget import budgeted
 from flow.certify.certificate import (
     Certificate,
     CertificateSet,
@@ -17,190 +18,252 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
-from flow.certify.chain import check_chain
-from flow.certify.flips import single_flips
-from flow.certify.input import last_product
-from flow.certify.stored_bits import StoredBits
+from flow.certify.flip_attack import fewest_flips
+from flow.certify.input import check_labels
+from flow.certify.margins import logits_apart, sums_apart
+from flow.certify.subset import EVERY_BIT, BitSubset
+from flow.certify.witness import find_witnesses
 from flow.engine import BatchedEngine
-from flow.engine.kernels import dense
 from flow.errors import InputError
 from flow.graphfile import digest
-from flow.ir import Array, Fault, Graph, IntType
-from flow.ops import Add
+from flow.ir import Array, Fault, Graph
 
 Progress = Callable[[int, int], None]
-Held = NDArray[np.bool_]
 METHOD = "budget"
 
-# Images whose bounds are held at once.
-_IMAGES = 128
+# Elements of the boxes held at once, times sixteen bytes.
+_HELD = 1 << 25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KFlips:
     """Per image: ``certified`` flips that no choice of bits makes matter (0 where misclassified),
-    and ``witness``, a set of at most ``flips`` bits that changes its class, where one was found.
+    and ``witness``, a set of at most ``flips`` bits that takes its label from the input
+    ``points[i]``; None where no set was found, or none was looked for.
 
     ``certified[i] < true k <= len(witness[i])`` for a correct image with a witness, where the true
-    k is the fewest flips that change its class.
+    k is the fewest flips of ``subset`` that change the class of an input within ``radius`` of it.
+    Without a radius ``points`` are the images, and the true k is at least 1.
     """
 
     flips: int
     correct: Array
     certified: Array
-    witness: tuple[tuple[Fault, ...], ...]
+    witness: tuple[tuple[Fault, ...] | None, ...]
+    points: Array
+    subset: BitSubset = EVERY_BIT
+    radius: int = 0
 
 
 def k_flips(
-    graph: Graph, x: Array, *, y: Array, flips: int, progress: Progress | None = None
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    flips: int,
+    subset: BitSubset = EVERY_BIT,
+    radius: int = 0,
+    attack: bool = True,
+    progress: Progress | None = None,
 ) -> KFlips:
     """Bound any ``flips`` flips of stored weight, threshold and sign bits, then attack the rest.
 
-    Sound at every depth, decode and compare form, wrapping included; the attack is greedy on exact
-    single flips, so an image may stay between the two.
+    Sound at every depth, for every op, decode and compare form, wrapping included; an image may
+    stay between the two.
 
     Args:
-        x: images, (batch, inputs); y: their labels, (batch,).
+        x: images, (batch, *input shape); y: their labels, (batch,).
+        subset: the bits that may flip.
+        radius: every input within it may take the image's place, whatever the flips. The attack
+            strikes the network at the worst such input that a search finds.
         progress: called with (images done, in all), for bounds and attack together.
 
     Raises:
-        InputError: the graph is no chain of one-dimensional layers that ends in ArgMax, labels do
-            not match, or there are not that many bits.
+        InputError: an op has no bounds, labels do not match, or there are not that many bits.
     """
-    check_chain(graph, x, y)
-    stored = len(StoredBits.of(graph))
+    check_labels(graph, x, y)
+    stored = subset.count(graph)
     if not 1 <= flips <= stored:
-        raise InputError(f"{flips} flips: the graph stores {stored} bits; give 1 to {stored}")
+        raise InputError(f"{flips} flips: {stored} stored bits may flip; give 1 to {stored}")
     correct = BatchedEngine(graph).run(x) == y
-    certified = np.zeros(len(x), dtype=np.int64)
-    steps = 2 * len(x)
-    for start in range(0, len(x), _IMAGES):
-        part = slice(start, start + _IMAGES)
-        certified[part] = withstood(graph, x[part], y=y[part], flips=flips) * correct[part]
+
+    def bounded(done: int, total: int) -> None:
         if progress is not None:
-            progress(min(start + _IMAGES, len(x)), steps)
-    witness: list[tuple[Fault, ...]] = []
+            progress(done, 2 * total)
+
+    certified = largest_k(graph, x, y=y, most=flips, subset=subset, radius=radius, progress=bounded)
+    points = _worst_inputs(graph, x, y, radius, correct & (certified < flips) & attack)
+    witness: list[tuple[Fault, ...] | None] = []
     for k in range(len(x)):
-        open_ = correct[k] and certified[k] < flips
-        witness.append(greedy_witness(graph, x[k], label=int(y[k]), flips=flips) if open_ else ())
+        open_ = attack and correct[k] and certified[k] < flips
+        witness.append(_broken(graph, points[k], int(y[k]), flips, subset) if open_ else None)
         if progress is not None:
-            progress(len(x) + k + 1, steps)
-    return KFlips(flips, correct, certified, tuple(witness))
+            progress(len(x) + k + 1, 2 * len(x))
+    return KFlips(flips, correct, certified, tuple(witness), points, subset, radius)
 
 
-def withstood(graph: Graph, x: Array, *, y: Array, flips: int) -> Array:
+def _worst_inputs(
+    graph: Graph, x: Array, y: Array, radius: int, chosen: NDArray[np.bool_]
+) -> Array:
+    """The images; those ``chosen`` moved within ``radius`` where that brings a rival closest."""
+    points, rows = x.astype(np.int64), np.flatnonzero(chosen)
+    if radius and rows.size:
+        box = input_box(graph, x[rows], radius=radius)
+        rng = np.random.default_rng(0)
+        points[rows], _ = find_witnesses(BatchedEngine(graph), box, y[rows], rng=rng)
+    return points
+
+
+def _broken(
+    graph: Graph, point: Array, label: int, flips: int, subset: BitSubset
+) -> tuple[Fault, ...] | None:
+    """Flips that take ``label`` from ``point``: none at all where its class is another."""
+    if int(graph.evaluate(point[None])[0]) != label:
+        return ()
+    return fewest_flips(graph, point, label=label, most=flips, subset=subset) or None
+
+
+def largest_k(
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    most: int,
+    subset: BitSubset = EVERY_BIT,
+    radius: int = 0,
+    progress: Progress | None = None,
+) -> Array:
+    """For each correct image the most flips, up to ``most``, that the bounds certify; else 0.
+
+    The budget is doubled for the images that withstand all of it, so that its cost, which grows
+    with its square, is spent where it is used. Arguments and errors as ``k_flips``.
+    """
+    check_labels(graph, x, y)
+    found = np.zeros(len(x), dtype=np.int64)
+    left = np.flatnonzero(BatchedEngine(graph).run(x) == y)
+    most, flips = min(most, subset.count(graph)), 1
+    while left.size and flips <= most:
+        size = images_at_once(graph, flips)
+        for start in range(0, len(left), size):
+            part = left[start : start + size]
+            found[part] = withstood(
+                graph, x[part], y=y[part], flips=flips, subset=subset, radius=radius
+            )
+        left = left[found[left] == flips]
+        if progress is not None:
+            progress(len(x) - len(left), len(x))
+        if flips == most:
+            break
+        flips = min(2 * flips, most)
+    return found
+
+
+def images_at_once(graph: Graph, flips: int) -> int:
+    """Images whose bounds fit in memory together."""
+    elements = sum(edge.elements for edge in graph.edges().values())
+    states = (flips + 1) * (flips + 2) // 2
+    return max(1, min(128, _HELD // (elements * states)))
+
+
+def withstood(
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    flips: int,
+    subset: BitSubset = EVERY_BIT,
+    radius: int = 0,
+) -> Array:
     """For each image the most flips, up to ``flips``, that the bounds show to keep label ``y``.
 
     0 says nothing: not even that the clean image has the label.
+
+    Args:
+        subset: the bits that may flip.
+        radius: every input within it may take the image's place, whatever the flips.
     """
-    states = budgeted(graph, x, flips=flips)
-    logits = states[graph.logits]
-    leads = [_apart(logits, y, budget) for budget in range(flips + 1)]
-    fused = _fused(graph, states, y, flips)
-    held = np.array([a | b for a, b in zip(leads, fused, strict=True)])
+    box = input_box(graph, x, radius=radius)
+    reached = budgeted(graph, box, flips=flips, subset=subset)
+    held = logits_apart(reached[graph.logits], y, flips=flips)
+    held |= sums_apart(graph, reached, y, flips=flips, subset=subset)
     most: Array = np.logical_and.accumulate(held, axis=0).sum(axis=0) - 1
     return np.maximum(most, 0)
 
 
-def greedy_witness(graph: Graph, image: Array, *, label: int, flips: int) -> tuple[Fault, ...]:
-    """At most ``flips`` flips that change the image's class, each the worst one there is after the
-    last; empty where this finds none."""
-    x, y = image[None], np.array([label])
-    taken: tuple[Fault, ...] = ()
-    for _ in range(flips):
-        found = single_flips(graph.with_faults(taken), x, y=y)
-        taken += (found.bits.fault(int(found.worst_fault[0])),)
-        if len(set(taken)) < len(taken):
-            return ()
-        if graph.evaluate(x, taken)[0] != label:
-            return taken
-    return ()
+def certify_k_flips(
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    flips: int,
+    subset: BitSubset = EVERY_BIT,
+    radius: int = 0,
+    progress: Progress | None = None,
+) -> CertificateSet:
+    """The certificates of what ``k_flips`` finds: PROVED, REFUTED with flips, or UNKNOWN.
 
-
-def certify_k_flips(graph: Graph, found: KFlips, x: Array, *, y: Array) -> CertificateSet:
-    """The certificates of ``found``: PROVED, REFUTED with the set of flips, or UNKNOWN."""
+    ``detail`` says what is known of the fewest flips: more than ``certified``, and at most
+    ``attacked`` where that is not None. Arguments and errors as ``k_flips``.
+    """
+    found = k_flips(graph, x, y=y, flips=flips, subset=subset, radius=radius, progress=progress)
     own = digest(graph)
 
     def certificate(k: int) -> Certificate:
-        verdict = Verdict.UNKNOWN
-        if found.correct[k] and found.certified[k] >= found.flips:
-            verdict = Verdict.PROVED
-        elif not found.correct[k] or found.witness[k]:
-            verdict = Verdict.REFUTED
+        right, witness = bool(found.correct[k]), found.witness[k]
+        attacked = None if witness is None else len(witness)
+        known = {"certified": int(found.certified[k]), "attacked": attacked} if right else {}
+        verdict = _verdict(right, flips, known)
+        refuted = right and verdict is Verdict.REFUTED
+        moved = tuple(found.points[k].ravel().tolist()) if refuted and radius else None
         return Certificate(
             own,
             input_digest(x[k]),
             int(y[k]),
-            bool(found.correct[k]),
+            right,
             Property.BITS,
-            found.flips,
+            flips,
             METHOD,
             verdict,
-            faults=found.witness[k] if verdict is Verdict.REFUTED else (),
+            witness=moved,
+            faults=witness if refuted and witness else (),
+            detail=known,
         )
 
     certificates = tuple(map(certificate, range(len(x))))
-    return CertificateSet(own, Property.BITS, found.flips, METHOD, certificates)
+    terms = bits_terms(subset, radius)
+    return CertificateSet(own, Property.BITS, flips, METHOD, certificates, terms=terms)
 
 
-def _apart(logits: State, y: Array, budget: int) -> Held:
-    """Whether the label's logit beats each rival's, flips of the two rows shared out."""
-    rows, rival = np.arange(len(y)), np.arange(logits[0, 0].lo.shape[1])
-    held = np.ones(len(y), dtype=np.bool_)
-    for q in range(budget + 1):
-        for own in range(budget - q + 1):
-            lead = logits[q, own].lo[rows, y][:, None] - logits[q, budget - q - own].hi
-            ahead = (lead >= (rival < y[:, None])) | (rival == y[:, None])
-            held &= ahead.all(axis=1)
-    return held
+def with_fewer(found: CertificateSet, flips: int) -> CertificateSet:
+    """What the certificates of some number of flips say about fewer."""
+
+    def certificate(c: Certificate) -> Certificate:
+        verdict = _verdict(c.correct, flips, c.detail)
+        if not c.correct:
+            return replace(c, radius=flips)
+        known = {**c.detail, "certified": min(c.detail["certified"], flips)}
+        if verdict is Verdict.REFUTED:
+            return replace(c, radius=flips, detail=known)
+        known["attacked"] = None
+        return replace(c, radius=flips, verdict=verdict, witness=None, faults=(), detail=known)
+
+    return replace(found, radius=flips, certificates=tuple(map(certificate, found.certificates)))
 
 
-def _fused(graph: Graph, states: dict[str, State], y: Array, flips: int) -> list[Held]:
-    """As ``_apart``, the last product fused with the comparison where no logit can wrap."""
-    nothing = [np.zeros(len(y), dtype=np.bool_) for _ in range(flips + 1)]
-    end = last_product(graph)
-    if end is None:
-        return nothing
-    last, op, scale, offset = end
-    state, edge = states[last.inputs[0]], graph.edge(last.inputs[0])
-    if int(abs(scale).max()) * product_bound(op, edge) + int(abs(offset).max()) >= 1 << 56:
-        return nothing
-    sums = struck_sums(op, state, edge, flips=flips)
-    fits = [_fits(graph, op.accumulator, sums, budget) for budget in range(flips + 1)]
-    classes = np.arange(len(scale))
-    steps = scale[:, None, None] * bit_steps(op.weights, op.weight_type)
-    weights = scale[:, None] * dense(op)
-    if op.popcount:  # twice the logit is a product again
-        offset = 2 * offset + scale * op.weights.shape[1]
-    held = nothing
-    for label in np.unique(y):
-        images = np.flatnonzero(y == label)
-        rivals = np.delete(classes, label)
-        own = np.broadcast_to(steps[label], (len(rivals), *steps[label].shape))
-        part = {key: box[images] for key, box in state.items()}
-        both = np.concatenate([own, -steps[rivals]], axis=2)
-        least = sums_of_rows(weights[label] - weights[rivals], both, part, flips=flips)
-        for budget in range(flips + 1):
-            worst = np.minimum.reduce([least[q, budget - q].lo for q in range(budget + 1)])
-            lead = worst + (offset[label] - offset[rivals])
-            held[budget][images] = (lead >= (rivals < label)).all(axis=1) & fits[budget][images]
-    return held
+def _verdict(correct: bool, flips: int, known: Mapping[str, int | None]) -> Verdict:
+    if not correct:
+        return Verdict.REFUTED
+    certified, attacked = known["certified"], known["attacked"]
+    if attacked is not None and attacked <= flips:
+        return Verdict.REFUTED
+    return Verdict.PROVED if certified is not None and certified >= flips else Verdict.UNKNOWN
 
 
-def _fits(graph: Graph, kind: IntType, sums: State, budget: int) -> Held:
-    """Whether no logit, nor the Add behind it, can leave its register within the budget."""
-    last = graph.nodes[-2].op
-    fits = np.ones(len(sums[0, 0]), dtype=np.bool_)
-    for q in range(budget + 1):
-        box = sums[q, budget - q]
-        fits &= _inside(box.lo, box.hi, kind)
-        if isinstance(last, Add):
-            for end in (box.lo, box.hi):
-                scaled = last.multipliers[0] * end + last.offset
-                fits &= _inside(scaled, scaled, last.accumulator)
-    return fits
-
-
-def _inside(low: Array, high: Array, kind: IntType) -> Held:
-    inside: Held = (low.min(axis=1) >= kind.code_lo) & (high.max(axis=1) <= kind.code_hi)
-    return inside
+def bits_terms(subset: BitSubset, radius: int) -> dict[str, Any]:
+    """What completes a claim about stored bits: which of them, and how far inputs may move."""
+    terms: dict[str, Any] = {}
+    if subset != EVERY_BIT:
+        terms["subset"] = subset.terms()
+    if radius:
+        terms["input_radius"] = radius
+    return terms

@@ -10,6 +10,7 @@ import numpy as np
 from flow.certify.certificate import Certificate, Verdict
 from flow.certify.plain_budget import label_withstands
 from flow.certify.subject import Checked, Subject
+from flow.certify.subset import BitSubset
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault, Graph, Kind
 
@@ -21,28 +22,46 @@ def recheck_bits(subject: Subject) -> Checked:
     found, path = subject.found, subject.path
     if found.radius < 0 or (found.method != BUDGET and found.radius != 1):
         raise InputError(f"{path}: radius {found.radius} is not one this checker knows")
+    subset, near = _terms(subject)
     for k in subject.refuted:
-        if not _fault_breaks(subject.graph, subject.x[k], found.certificates[k]):
+        if not _witness_breaks(subject.graph, subject.x[k], found.certificates[k], subset, near):
             raise subject.denied(k, "REFUTED, but its witness does not break it")
     if found.method == BUDGET:
-        return _recheck_budgets(subject)
-    return _recheck_enumeration(subject)
+        return _recheck_budgets(subject, subset, near)
+    return _recheck_enumeration(subject, subset)
 
 
-def _recheck_budgets(subject: Subject) -> Checked:
+def _terms(subject: Subject) -> tuple[BitSubset, int]:
+    """Which bits may flip, and how far the input may move besides."""
+    terms, graph = subject.found.terms, subject.graph
+    radius = terms.get("input_radius", 0)
+    if set(terms) - {"subset", "input_radius"} or type(radius) is not int or radius < 0:
+        raise InputError(f"{subject.path}: the checker does not know the terms {dict(terms)}")
+    if radius and subject.found.method != BUDGET:
+        raise InputError(f"{subject.path}: single flips are enumerated for fixed inputs only")
+    subset = BitSubset.of_terms(terms.get("subset", {}))
+    known = {f"{node.name}.{name}" for node in graph.nodes for name in node.op.stored}
+    for name in subset.parameters or ():
+        if name not in known:
+            raise InputError(f"{subject.path}: the graph stores no {name!r}; certify again")
+    return subset, radius
+
+
+def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
+    graph, flips = subject.graph, subject.found.radius
     for k in subject.each(subject.proved):
-        image, label = subject.x[k].tolist(), int(subject.y[k])
-        if not label_withstands(subject.graph, image, label, subject.found.radius):
+        image, label = subject.x[k], int(subject.y[k])
+        if not label_withstands(graph, image, label, flips, subset=subset, radius=near):
             raise subject.denied(k, "PROVED, but budgets leave other classes open")
     return Checked(len(subject.proved), len(subject.refuted), 0, 0)
 
 
-def _recheck_enumeration(subject: Subject) -> Checked:
+def _recheck_enumeration(subject: Subject, subset: BitSubset) -> Checked:
     x, y = subject.x, subject.y
     chosen = list(range(len(x))) if subject.images is None else sorted(set(subject.images))
     if chosen and not (chosen[0] >= 0 and chosen[-1] < len(x)):
         raise InputError(f"images {chosen}: choose from 0 to {len(x) - 1}")
-    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen)
+    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, subset)
     if subject.images is None and enumeration != subject.found.enumeration:
         raise ClaimError(
             f"{subject.path}: the flips, enumerated again, have other effects (SHA-256)"
@@ -51,8 +70,17 @@ def _recheck_enumeration(subject: Subject) -> Checked:
     return Checked(0, len(subject.refuted), len(chosen), unchecked)
 
 
-def _fault_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
-    """A misclassified image needs no fault to be wrong."""
+def _witness_breaks(
+    graph: Graph, image: Array, certificate: Certificate, subset: BitSubset, near: int
+) -> bool:
+    """A misclassified image needs no fault to be wrong; a witness strikes allowed bits only."""
+    if certificate.witness is not None:
+        if not certificate.correct or len(certificate.witness) != image.size:
+            return False
+        point = np.array(certificate.witness, dtype=np.int64).reshape(image.shape)
+        if (abs(point - image) > near).any() or not graph.input_edge.type.contains(point):
+            return False
+        image = point
     faults = list(certificate.faults)
     if certificate.fault is not None:
         faults.append(certificate.fault)
@@ -61,19 +89,24 @@ def _fault_breaks(graph: Graph, image: Array, certificate: Certificate) -> bool:
     if len(faults) > certificate.radius or any(f.kind is not Kind.FLIP for f in faults):
         return False
     try:
+        kinds = [graph.node(fault.node).op.stored[fault.parameter] for fault in faults]
+        if not all(subset.allows(*pair) for pair in zip(faults, kinds, strict=True)):
+            return False
         return int(graph.evaluate(image[None], faults)[0]) != certificate.label
     except (KeyError, IndexError):
         return False
 
 
-def _enumerate(subject: Subject, x: Array, y: Array, chosen: Sequence[int]) -> str:
-    """Run the reference once per stored bit; return the SHA-256 over all effects.
+def _enumerate(
+    subject: Subject, x: Array, y: Array, chosen: Sequence[int], subset: BitSubset
+) -> str:
+    """Run the reference once per stored bit of ``subset``; return the SHA-256 over all effects.
 
     An effect is 0 masked, 1 other logits, 2 right to wrong, 3 wrong to right, 4 wrong to wrong.
     """
     found, graph = subject.found, subject.graph
     proved = np.array([found.certificates[k].verdict is Verdict.PROVED for k in chosen])
-    faults = _every_flip(graph)
+    faults = _every_flip(graph, subset)
     clean = graph.evaluate_all(x)
     was = clean[graph.output]
     counts = np.zeros((len(faults), 5), dtype=np.int64)
@@ -97,11 +130,11 @@ def _enumerate(subject: Subject, x: Array, y: Array, chosen: Sequence[int]) -> s
     return total.hexdigest()
 
 
-def _every_flip(graph: Graph) -> list[Fault]:
+def _every_flip(graph: Graph, subset: BitSubset) -> list[Fault]:
     return [
         Fault(node.name, parameter, tuple(int(i) for i in index), bit)
         for node in graph.nodes
         for parameter, kind in node.op.stored.items()
         for index in np.ndindex(*getattr(node.op, parameter).shape)
-        for bit in range(kind.bits)
+        for bit in subset.bits(node.name, parameter, kind).tolist()
     ]

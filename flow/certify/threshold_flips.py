@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from flow.certify.box import Box
@@ -9,16 +11,21 @@ from flow.ir import Array
 from flow.ops import Compare, Threshold
 
 
-def level_range(op: Threshold, box: Box, *, flips: int) -> Box:
+def level_range(op: Threshold, box: Box, *, flips: int, bits: Mapping[str, Array]) -> Box:
     """The least and largest output when at most ``flips`` bits of each channel are flipped.
 
     Both ends are attained: each compare form is monotone in its input whatever the thresholds
     are, and different thresholds share no bit.
+
+    Args:
+        box: inputs (batch, .., channels).
+        bits: for each parameter the positions of the bits of a code that may flip.
     """
-    least, largest = _counts(op, box, flips)
+    banks = threshold_reach(op, flips, bits.get("thresholds", np.zeros(0, dtype=np.int64)))
+    least, largest = _counts(op, box, banks, flips)
     low, high = _signed(op, op.sign, least, largest)
-    if flips and op.signs_stored:
-        turned_low, turned_high = _signed(op, -op.sign, *_counts(op, box, flips - 1))
+    if flips and "sign" in bits:
+        turned_low, turned_high = _signed(op, -op.sign, *_counts(op, box, banks, flips - 1))
         low, high = np.minimum(low, turned_low), np.maximum(high, turned_high)
     low, high = low + op.base, high + op.base
     return Box(2 * low - 1, 2 * high - 1) if op.output.bipolar else Box(low, high)
@@ -29,9 +36,11 @@ def _signed(op: Threshold, sign: Array, least: Array, largest: Array) -> tuple[A
     return np.where(sign > 0, least, steps - largest), np.where(sign > 0, largest, steps - least)
 
 
-def _counts(op: Threshold, box: Box, flips: int) -> tuple[Array, Array]:
+def _counts(
+    op: Threshold, box: Box, banks: tuple[list[Array], list[Array]], flips: int
+) -> tuple[Array, Array]:
     """The fewest thresholds reached at the low end and the most at the high end."""
-    low, high = threshold_reach(op, flips)
+    low, high = (bank[: flips + 1] for bank in banks)
     if op.compare is Compare.SEARCH:
         return _search(low, high, box.lo, flips)[0], _search(low, high, box.hi, flips)[1]
     steps = op.thresholds.shape[1]
@@ -69,8 +78,8 @@ def _search(low: list[Array], high: list[Array], x: Array, flips: int) -> tuple[
     return least, largest
 
 
-def threshold_reach(op: Threshold, flips: int) -> tuple[list[Array], list[Array]]:
-    """Each threshold's smallest and largest value under 0, 1 .. ``flips`` flips of its bits.
+def threshold_reach(op: Threshold, flips: int, bits: Array) -> tuple[list[Array], list[Array]]:
+    """Each threshold's smallest and largest value under 0, 1 .. ``flips`` flips of ``bits``.
 
     With the sign bit inverted, codes are ordered as their values are: the smallest value clears
     the highest bits that are 1, the largest sets the highest that are 0.
@@ -80,15 +89,15 @@ def threshold_reach(op: Threshold, flips: int) -> tuple[list[Array], list[Array]
     low, high = [place], [(1 << kind.bits) - 1 - place]
     for bank in (low, high):
         for _ in range(flips):
-            bank.append(_clear_highest(bank[-1], kind.bits))
+            bank.append(_clear_highest(bank[-1], bits))
     top = (1 << kind.bits) - 1
     return [b + kind.code_lo for b in low], [top - b + kind.code_lo for b in high]
 
 
-def _clear_highest(values: Array, bits: int) -> Array:
+def _clear_highest(values: Array, bits: Array) -> Array:
     cleared = values.copy()
     done = np.zeros(values.shape, dtype=np.bool_)
-    for bit in reversed(range(bits)):
+    for bit in bits[::-1]:
         ones = ~done & ((values >> bit & 1) == 1)
         cleared -= ones.astype(np.int64) << bit
         done |= ones

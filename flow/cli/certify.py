@@ -21,7 +21,7 @@ verbs = typer.Typer()
 TAKES = {
     Property.INPUT: {"radius", "method", "seconds", "mask", "range"},
     Property.PIXEL: {"radius"},
-    Property.BITS: {"flips", "jobs"},
+    Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer"},
 }
 
 
@@ -32,7 +32,8 @@ def certify(
     certificates: Annotated[Path, typer.Option(help="Folder for the certificate files.")],
     property: Annotated[Property, typer.Option(help="What is perturbed.")],
     radius: Annotated[
-        list[int] | None, typer.Option(min=0, help="Of input and pixel: grid steps; default 1.")
+        list[int] | None,
+        typer.Option(min=0, help="Grid steps; 1. With flips: inputs move too; else they do not."),
     ] = None,
     method: Annotated[
         Bounds | None,
@@ -49,11 +50,24 @@ def certify(
         typer.Option(help="Of input: .npz file of `low` and `high`, which no element leaves."),
     ] = None,
     flips: Annotated[
-        int | None, typer.Option(min=1, help="Of bits: any so many flips; else every single one.")
+        str | None,
+        typer.Option(help="Of bits: any so many flips, or `largest`; else every single one."),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
     ] = None,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Of bits: only those of this node; repeatable.")
+    ] = None,
+    memory: Annotated[
+        list[str] | None, typer.Option(help="Of bits: only NODE.weights or NODE.thresholds.")
+    ] = None,
+    highest: Annotated[
+        int | None, typer.Option(min=1, help="Of bits: only so many highest of each code.")
+    ] = None,
+    each_layer: Annotated[
+        bool, typer.Option("--each-layer", help="Of flips: also those of each layer alone.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="An HTML page: certified images against radius or flips.")
     ] = None,
@@ -66,12 +80,14 @@ def certify(
     A run that was killed goes on where it was when it is started again.
     """
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
-    options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range}
-    asked = {name: value for name, value in options.items() if value not in (None, [])}
+    options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
+    options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
+    asked = {name: value for name, value in options.items() if value not in (None, [], False)}
     for name in asked:
         if name not in TAKES[property]:
             owners = " and ".join(kind for kind, names in TAKES.items() if name in names)
-            raise InputError(f"--{name} is of --property {owners}; {property} takes none")
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} is of --property {owners}; {property} takes none")
     if property is Property.BITS and flips is None:
         asked.setdefault("jobs", processors())
     images = images_of(data, limit)

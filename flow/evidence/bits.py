@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
+
 from flow.certify import (
+    BitSubset,
+    CertificateSet,
     SingleFlips,
     certify_k_flips,
-    k_flips,
+    largest_k,
+    one_layer_each,
     save_certificates,
     single_flips_in_parts,
+    with_fewer,
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
+from flow.certify.parts import in_parts
+from flow.errors import InputError
 from flow.graphfile import digest, load_graph
+from flow.ir import Graph
 from flow.stages import Images, Progress, Record, fitting
+
+LARGEST = "largest"  # as a number of flips: however many are certified, up to MOST
+MOST = 16
 
 
 def certify_bits(
@@ -23,32 +37,82 @@ def certify_bits(
     data: Images,
     *,
     directory: Path,
-    flips: int | None = None,
+    flips: str | None = None,
+    layer: Sequence[str] = (),
+    memory: Sequence[str] = (),
+    highest: int | None = None,
+    radius: Sequence[int] = (),
+    each_layer: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
-    """Every single flip, exactly; with ``flips`` any so many together. One certificate file."""
-    if flips is None:
-        return _every_flip(graph_path, data, directory=directory, jobs=jobs, progress=progress)
-    return _any_flips(graph_path, data, flips=flips, directory=directory, progress=progress)
+    """Certificates of flipped bits; the record counts images by number of flips.
+
+    Args:
+        flips: any so many bits flip together, or ``largest``; None: every single one, exactly.
+        layer, memory, highest: the bits that may flip, as ``BitSubset.choose`` takes them.
+        radius: of flips, one at most: every input within it may take the image's place.
+        each_layer: of flips: say what is certified with the flips in each layer alone.
+        jobs: threads that enumerate single flips.
+
+    Raises:
+        InputError: options that do not go together, or bits that the graph does not store.
+    """
+    graph = load_graph(graph_path)
+    subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
+    chosen = [*layer, *memory, *([f"highest-{highest}"] if highest else [])]
+    if flips is not None:
+        if len(radius) > 1:
+            raise InputError("--radius with --flips: give one radius for each run")
+        near = radius[0] if radius else 0
+        chosen += [f"radius-{near}"] if near else []
+        return _any_flips(
+            graph,
+            data,
+            _flips(flips, subset.count(graph)),
+            subset,
+            near,
+            directory,
+            chosen,
+            each_layer,
+            progress,
+        )
+    if radius or each_layer:
+        raise InputError("--radius and --each-layer are of --flips; give how many bits may flip")
+    return _every_flip(graph, data, subset, directory, chosen, jobs, progress)
+
+
+def _flips(text: str, stored: int) -> int:
+    if text == LARGEST:
+        return min(MOST, stored)
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--flips {text}: give a number of at least 1, or {LARGEST}")
+    return int(text)
 
 
 def _every_flip(
-    graph_path: Path, data: Images, *, directory: Path, jobs: int, progress: Progress | None
+    graph: Graph,
+    data: Images,
+    subset: BitSubset,
+    directory: Path,
+    chosen: Sequence[str],
+    jobs: int,
+    progress: Progress | None,
 ) -> Record:
     """Every single stored bit flip on every image, exactly; one certificate file and the effects
     of every bit as a table."""
-    graph = load_graph(graph_path)
     x = fitting(graph, data)
     started = perf_counter()
     folder = directory / "bits-single.parts"
     flips = single_flips_in_parts(graph, (x, data.y), folder=folder, jobs=jobs, progress=progress)
     seconds = perf_counter() - started
-    found = certify_every_flip(flips, x, y=data.y)
-    save_certificates(found, directory / "bits-single.json")
+    found = certify_every_flip(flips, x, y=data.y, subset=subset)
+    name = "-".join(["bits-single", *chosen]) + ".json"
+    save_certificates(found, directory / name)
     write_flip_table(flips, directory / "bits-single.parquet")
-    pairs = len(flips.bits) * len(x)
-    worst = int(flips.class_changes.argmax())
+    bits = np.flatnonzero(subset.positions(flips.bits))
+    changes = flips.class_changes[bits]
+    worst = int(changes.argmax())
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
@@ -56,61 +120,101 @@ def _every_flip(
         "method": "exhaustive single flips by delta propagation, exact",
         "data": data.name,
         "images": len(x),
-        "stored_bits": len(flips.bits),
-        "pairs": pairs,
-        "pairs_with_changed_logits": int(flips.logit_changes.sum()),
-        "pairs_with_changed_class": int(flips.class_changes.sum()),
+        "stored_bits": len(bits),
+        "pairs": len(bits) * len(x),
+        "pairs_with_changed_logits": int(flips.logit_changes[bits].sum()),
+        "pairs_with_changed_class": int(changes.sum()),
         "seconds": round(seconds, 2),
-        "pairs_per_second": round(pairs / max(seconds, 1e-9)),
+        "pairs_per_second": round(len(flips.bits) * len(x) / max(seconds, 1e-9)),
         "jobs": jobs,
-        "worst_fault": str(flips.bits.fault(worst)),
-        "worst_fault_images": int(flips.class_changes[worst]),
+        "worst_fault": str(flips.bits.fault(int(bits[worst]))),
+        "worst_fault_images": int(changes[worst]),
         "by_bit": _by_bit(flips, len(x)),
-        "enumeration": flips.enumeration(),
+        "enumeration": found.enumeration,
+        **found.terms,
         **found.summary(),
-        "certificates": "bits-single.json",
+        "certificates": name,
         "table": "bits-single.parquet",
     }
 
 
 def _any_flips(
-    graph_path: Path,
+    graph: Graph,
     data: Images,
-    *,
     flips: int,
+    subset: BitSubset,
+    radius: int,
     directory: Path,
-    progress: Progress | None = None,
+    chosen: Sequence[str],
+    each_layer: bool,
+    progress: Progress | None,
 ) -> Record:
-    """Any ``flips`` stored bits flipped together: budgets prove, a greedy attack refutes."""
-    graph = load_graph(graph_path)
+    """Any ``flips`` bits flipped together: budgets prove, an attack refutes. One file for each
+    number of flips up to the first that is certified for no image, and one for all."""
     x = fitting(graph, data)
     started = perf_counter()
-    found = k_flips(graph, x, y=data.y, flips=flips, progress=progress)
-    seconds = perf_counter() - started
-    name = f"bits-{flips}.json"
-    certificates = certify_k_flips(graph, found, x, y=data.y)
-    save_certificates(certificates, directory / name)
-    attacked = [len(witness) for witness in found.witness]
+
+    def path(k: int) -> Path:
+        return directory / ("-".join(["bits", str(k), *chosen]) + ".json")
+
+    found = in_parts(
+        partial(certify_k_flips, flips=flips, subset=subset, radius=radius),
+        graph,
+        (x, data.y),
+        path=path(flips),
+        asked={"flips": flips, "subset": subset.terms(), "radius": radius},
+        progress=progress,
+    )
+    seconds = round(perf_counter() - started, 2)
+    rows = _by_flips(found)
+    last = next((row["flips"] for row in rows if not row["certified"]), flips)
+    for k in range(1, min(last + 1, flips)):
+        save_certificates(with_fewer(found, k), path(k))
+    layers = _by_layer(graph, data, flips, radius, subset) if each_layer else {}
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
         "property": "bits",
-        "method": "budgets of flips through integer intervals, then greedy exact flips",
+        "method": "budgets of flips through integer intervals, then an attack on the rest",
         "data": data.name,
         "images": len(x),
+        "stored_bits": subset.count(graph),
         "flips": flips,
-        "seconds": round(seconds, 2),
-        "by_flips": [
-            {
-                "flips": k,
-                "certified": int((found.correct & (found.certified >= k)).sum()),
-                "attacked": sum(0 < n <= k for n in attacked),
-            }
-            for k in range(1, flips + 1)
-        ],
-        **certificates.summary(),
-        "certificates": name,
+        "seconds": seconds,
+        "by_flips": rows,
+        **layers,
+        **found.terms,
+        **found.summary(),
+        "certificates": path(flips).name,
     }
+
+
+def _by_flips(found: CertificateSet) -> list[Record]:
+    """Images by number of flips: certified, and changed by an attack."""
+    known = [c.detail for c in found.certificates if c.correct]
+    return [
+        {
+            "flips": k,
+            "certified": sum(c["certified"] >= k for c in known),
+            "attacked": sum(c["attacked"] is not None and c["attacked"] <= k for c in known),
+        }
+        for k in range(1, found.radius + 1)
+    ]
+
+
+def _by_layer(
+    graph: Graph, data: Images, flips: int, radius: int, subset: BitSubset
+) -> dict[str, list[Record]]:
+    """For each layer the images certified for 1 .. ``flips`` flips of its bits alone; the layers
+    that certify fewest come first: they limit the whole."""
+    x, rows = fitting(graph, data), []
+    for name, layer in one_layer_each(graph, highest=subset.highest).items():
+        if subset.parameters is None or set(layer.parameters or ()) <= set(subset.parameters):
+            most = min(flips, layer.count(graph))
+            held = largest_k(graph, x, y=data.y, most=most, subset=layer, radius=radius)
+            counts = [int((held >= k).sum()) for k in range(1, most + 1)]
+            rows.append({"layer": name, "stored_bits": layer.count(graph), "certified": counts})
+    return {"by_layer": sorted(rows, key=lambda row: row["certified"])}
 
 
 def _by_bit(flips: SingleFlips, images: int) -> list[Record]:

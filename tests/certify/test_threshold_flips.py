@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from flow.certify.box import Box
-from flow.certify.budget import _knapsack
 from flow.certify.stored_bits import StoredBits
+from flow.certify.subset import BitSubset
 from flow.certify.threshold_flips import level_range
+from flow.certify.weight_flips import Moves, Rows, _knapsack
 from flow.ir import Edge, Graph, IntType, Node
 from flow.ops import Threshold
 
@@ -28,7 +29,7 @@ def test_both_ends_are_those_of_every_set_of_flips_of_the_bank(seed, form):
     for k in range(4):
         sets = [flips for n in range(k + 1) for flips in combinations(bits, n)]
         seen = np.array([graph.evaluate(x, flips) for flips in sets])
-        found = level_range(op, Box(x, x), flips=k)
+        found = level_range(op, Box(x, x), flips=k, bits=BitSubset().of("act", op))
         np.testing.assert_array_equal(found.lo, seen.min(axis=0))
         np.testing.assert_array_equal(found.hi, seen.max(axis=0))
 
@@ -39,8 +40,9 @@ def test_the_knapsack_is_the_best_division_of_the_flips(seed):
     rows, most = rng.integers(-3, 4, (2, 3)), 3
     lows, highs = np.cumsum(rng.integers(0, 4, (2, most + 1, 3)), axis=1)
     boxes = [Box(-low[None], high[None]) for low, high in zip(lows, highs, strict=True)]
+    struck = Rows(rows, Moves.of(np.zeros((2, 3, 0), int), flips=0), 1000)
     reach = np.array([np.maximum(rows * box.lo, rows * box.hi) for box in boxes])
-    for s, found in enumerate(_knapsack(rows, boxes)):
+    for s, found in enumerate(_knapsack(struck, boxes, np.arange(3))):
         wanted = [
             max(
                 sum(reach[own, row, column] for column, own in enumerate(split))

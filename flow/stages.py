@@ -194,10 +194,12 @@ def fitting(graph: Graph, data: Images) -> Array:
     return fit(graph, data.x, name=data.name)
 
 
-def build(graph_path: Path, directory: Path, *, cycles: int | None = None) -> Record:
+def build(
+    graph_path: Path, directory: Path, *, cycles: int | None = None, parity: bool = False
+) -> Record:
     """Plan and write the accelerator of a graph into ``directory``."""
     graph = load_graph(graph_path)
-    plan = make_plan(graph, cycles=cycles)
+    plan = make_plan(graph, cycles=cycles, parity=parity)
     made = build_accelerator(graph, plan, directory)
     return {
         "graph": graph.name,

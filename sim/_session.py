@@ -34,7 +34,7 @@ VISIBLE = {
     TOP: (
         *("start", "first", "images", "watchdog", "tail", "offer", "accept"),
         *("cfg_valid", "cfg_write", "cfg_memory", "cfg_address", "cfg_data", "cfg_read"),
-        *("done", "extra_q", "protocol_q", "total_q"),
+        *("done", "extra_q", "protocol_q", "total_q", "detected"),
     ),
 }  # module -> what the bench may touch; everything else stays free to be optimised
 
@@ -47,6 +47,7 @@ class Results:
     classes: Array
     taken: Array  # (runs, images), cycle of each result from the first offered input word
     hung: NDArray[np.bool_]  # (runs,)
+    detected: NDArray[np.bool_]  # (runs, images), whether some memory had reported by then
     summary: Mapping[str, Any]  # the bench's own counts
 
 
@@ -150,6 +151,7 @@ class Session:
                 "CfgBits": self.net.cfg_bits,
                 "CfgMemoryBits": self.net.cfg_memory_bits,
                 "CfgAddressBits": self.net.cfg_address_bits,
+                "Memories": len(self.net.memories),
                 "Beats": len(self._stimulus) // len(self.x),
                 "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
             },
@@ -190,12 +192,12 @@ class Session:
         }
 
     def _decode(self, text: bytes, runs: int, summary: Mapping[str, Any]) -> Results:
-        """Fixed-width lines, ``cycle word`` in hexadecimal, to integers."""
+        """Fixed-width lines, ``cycle word detected`` in hexadecimal, to integers."""
         logit = self.graph.type_of(self.graph.logits)
         classes = self.graph.edge(self.graph.logits).elements
         bits = self.net.output.bits
         digits = -(-bits // 4)
-        lines = np.frombuffer(text, np.uint8).reshape(-1, 8 + 1 + digits + 1)
+        lines = np.frombuffer(text, np.uint8).reshape(-1, 8 + 1 + digits + 3)
         if len(lines) != runs * len(self.x):
             raise ClaimError(f"{len(lines)} results where {runs * len(self.x)} are owed")
         nibbles = np.where(lines > ord("9"), lines - (ord("a") - 10), lines - ord("0"))
@@ -212,6 +214,7 @@ class Session:
             classes=np.where(never, -1, chosen).reshape(shape),
             taken=cycle.reshape(shape),
             hung=never.reshape(shape).any(axis=1),
+            detected=(nibbles[:, 9 + digits + 1] == 1).reshape(shape),
             summary=summary,
         )
 

@@ -50,6 +50,7 @@ class FaultResponse:
     logits: Array  # (groups, images, classes)
     classes: Array  # (groups, images)
     hung: Array  # (groups,), 1 where the accelerator stopped answering
+    detected: Array  # (groups, images), 1 where a memory had reported when the result was taken
     cycles: int  # simulated clock cycles, all groups together
 
 
@@ -120,6 +121,7 @@ def simulate_faults(
         logits=np.concatenate([part.logits for part in parts]),
         classes=np.concatenate([part.classes for part in parts]),
         hung=np.concatenate([part.hung for part in parts]).astype(np.int64),
+        detected=np.concatenate([part.detected for part in parts]).astype(np.int64),
         cycles=sum(part.summary["cycles"] for part in parts),
     )
 

@@ -27,7 +27,7 @@ TRIED = 64  # faults per memory among which one that shows is looked for
 STRIDE = 2_654_435_761  # a prime: multiples of it visit bits all over a memory
 UNUSED_COMMAND = 0x7F
 PRESSED = 30  # cycles the reset button is held
-PROBE_STEPS = 6
+PROBE_STEPS = 6  # two more where memories have parity
 
 
 def simulate_board(
@@ -71,11 +71,12 @@ def simulate_board(
         simulator=simulator,
     )
     step(1, 2)
-    steps = _steps(graph, x, probes, [memory["name"] for memory in record["memories"]])
+    memories = [memory["name"] for memory in record["memories"]]
+    steps = _steps(graph, x, probes, memories, parity=plan.parity)
     identification, *replies = _talk(design, record, board_dir, steps)
     step(2, 2)
     latency = simulate_tokens(graph, plan.folding, plan.fifo_depth).first_latency
-    _check_replies(replies, graph, x, probes, latency)
+    _check_replies(replies, graph, x, probes, latency, memories, parity=plan.parity)
     return {
         "images": len(x),
         "identification": identification,
@@ -95,16 +96,28 @@ class _Probe:
     image: int
     shows: bool
 
-    def steps(self, memory: int, run: dict[str, Any]) -> list[dict[str, Any]]:
-        """Read, flip, read, run, restore, read."""
+    def steps(self, memory: int, run: dict[str, Any], *, parity: bool) -> list[dict[str, Any]]:
+        """Read, flip, read, run, restore, read; with ``parity`` also what is reported after the run
+        and at the end."""
         place = [memory, self.site.word]
         read, flipped = {"read": place}, self.word ^ (1 << self.site.bit)
         flip, restore = ({"write": [*place, f"{word:x}"]} for word in (flipped, self.word))
-        return [read, flip, read, run, restore, read]
+        told: list[dict[str, Any]] = [{"detected": True}] if parity else []
+        return [read, flip, read, run, *told, restore, read, *told]
 
-    def check(self, replies: Sequence[Any], graph: Graph, x: Array) -> None:
+    def check(
+        self, replies: Sequence[Any], graph: Graph, x: Array, memory: int, *, parity: bool
+    ) -> None:
         """Compare the replies to :meth:`steps`."""
-        before, _, written, result, _, after = replies
+        if parity:
+            before, _, written, result, told, _, after, last = replies
+            if (told, last) != ([memory], []):
+                raise ClaimError(
+                    f"{self.site.memory} word {self.site.word}: its flip is reported by memories "
+                    f"{told} and, once repaired, by {last}, not by [{memory}] and []"
+                )
+        else:
+            before, _, written, result, _, after = replies
         flipped = self.word ^ (1 << self.site.bit)
         for when, reply, wanted in (
             ("at first", before, self.word),
@@ -126,18 +139,26 @@ class _Probe:
 
 
 def _steps(
-    graph: Graph, x: Array, probes: Sequence[_Probe], memories: Sequence[str]
+    graph: Graph, x: Array, probes: Sequence[_Probe], memories: Sequence[str], *, parity: bool
 ) -> list[dict[str, Any]]:
     """What ``sim/bench/board_bench.py`` is to do; :func:`_check_replies` follows this order."""
     images = [{"run": codes} for codes in graph.input_edge.type.encode(x).tolist()]
     steps: list[dict[str, Any]] = [*images, {"garble": UNUSED_COMMAND}, {"button": PRESSED}]
     for probe in probes:
-        steps += probe.steps(memories.index(probe.site.memory), images[probe.image])
+        memory = memories.index(probe.site.memory)
+        steps += probe.steps(memory, images[probe.image], parity=parity)
     return [*steps, images[0]]
 
 
 def _check_replies(
-    replies: Sequence[Any], graph: Graph, x: Array, probes: Sequence[_Probe], latency: int
+    replies: Sequence[Any],
+    graph: Graph,
+    x: Array,
+    probes: Sequence[_Probe],
+    latency: int,
+    memories: Sequence[str],
+    *,
+    parity: bool,
 ) -> None:
     expected = graph.evaluate_all(x)
     for number, reply in enumerate(replies[: len(x)]):
@@ -149,8 +170,11 @@ def _check_replies(
     refused, _, *rest = replies[len(x) :]
     if refused != Status.UNKNOWN_COMMAND:
         raise ClaimError(f"board: status {refused} for command {UNUSED_COMMAND:#x}")
+    each = PROBE_STEPS + 2 * parity
     for number, probe in enumerate(probes):
-        probe.check(rest[number * PROBE_STEPS : (number + 1) * PROBE_STEPS], graph, x)
+        memory = memories.index(probe.site.memory)
+        mine = rest[number * each : (number + 1) * each]
+        probe.check(mine, graph, x, memory, parity=parity)
     _compare(rest[-1], expected, graph, 0, "image 0 after the faults")
 
 

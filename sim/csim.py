@@ -53,6 +53,10 @@ def simulate_hls(
     graph = load_graph(build_dir / "graph.json")
     codes = _codes(graph, x)
     generated = build_dir / "hls"
+    if not generated.exists():
+        raise InputError(
+            f"{build_dir}: a build with parity, which the HLS C++ does not have; build without"
+        )
     program = compile_host(
         [HLS / "host" / "main.cpp", *(generated / name for name in GENERATED)],
         include=[generated],

@@ -26,6 +26,7 @@ class Command(IntEnum):
     RUN = 2
     WRITE = 3
     READ = 4
+    DETECTED = 5
 
 
 class Status(IntEnum):
@@ -73,6 +74,7 @@ class Identification:
     logits_signed: bool
     word_bytes: int
     memories: int
+    parity: bool
     digest: str  # the first 16 hexadecimal digits of the graph digest
 
 
@@ -150,6 +152,20 @@ class Board:
         )
         return int.from_bytes(reply, "little")
 
+    def detected(self) -> tuple[int, ...]:
+        """The memories that have given a word of wrong parity since reset or since they were last
+        written, by number.
+
+        Raises:
+            InputError: the board's memories have no parity.
+        """
+        identity = self.identification
+        if not identity.parity:
+            raise InputError("board: its memories have no parity; build with --parity")
+        size = -(-identity.memories // 8)
+        flags = int.from_bytes(self._exchange(Command.DETECTED, b"", size), "little")
+        return tuple(number for number in range(identity.memories) if flags >> number & 1)
+
     def _exchange(self, command: Command, payload: bytes, size: int) -> bytes:
         """Send one request and return its reply's payload of ``size`` bytes."""
         self._transport.write(request(command, payload))
@@ -192,5 +208,6 @@ def _identification(reply: bytes) -> Identification:
         logits_signed=bool(reply[9] & 1),
         word_bytes=int.from_bytes(reply[10:12], "little"),
         memories=int.from_bytes(reply[12:14], "little"),
+        parity=bool(reply[9] & 2),
         digest=reply[14:22].hex(),
     )

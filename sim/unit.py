@@ -45,6 +45,7 @@ CONFIGURATION: tuple[Pin, ...] = (
     ("input", "cfg_data_i", "cfg"),
     ("input", "cfg_chain_i", "cfg"),
     ("output", "cfg_chain_o", "cfg"),
+    ("output", "detected_o", "memories"),
 )
 PINS: dict[str, tuple[Pin, ...]] = {
     "add": SEVERAL,
@@ -144,6 +145,8 @@ def _width(size: str, case: Case) -> int:
             return case.out_bits
         case "cfg":
             return case.stores[0].cfg_bits if case.stores else 0
+        case "memories":
+            return len(case.stores)
         case "sources":
             return len(case.widths)
         case "sinks":

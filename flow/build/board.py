@@ -132,10 +132,12 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
         "Memories": len(net.memories),
         "CfgMemoryBits": net.cfg_memory_bits,
         "CfgAddressBits": net.cfg_address_bits,
+        "Parity": int(net.parity),
         "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
     }
     widths = {"beat": net.input.bits, "result": net.output.bits, "word": net.cfg_bits}
     widths |= {"memory": net.cfg_memory_bits, "address": net.cfg_address_bits}
+    widths |= {"memories": len(net.memories)}
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     pins = {"divider": board.divider, "board": board.name, "parameters": given, "core": TOP}
     return _TEXT.format(
@@ -172,6 +174,7 @@ module {board} (
   logic [{memory}:0] cfg_memory;
   logic [{address}:0] cfg_address;
   logic [{word}:0] cfg_wdata, cfg_rdata;
+  logic [{memories}:0] detected;
 
 {high_values}
   power_on_reset u_reset (
@@ -227,6 +230,7 @@ module {board} (
     .cfg_address_o(cfg_address),
     .cfg_data_o(cfg_wdata),
     .cfg_data_i(cfg_rdata),
+    .detected_i(detected),
     .led_o({leds})
   );
 
@@ -244,7 +248,8 @@ module {board} (
     .cfg_memory_i(cfg_memory),
     .cfg_address_i(cfg_address),
     .cfg_data_i(cfg_wdata),
-    .cfg_data_o(cfg_rdata)
+    .cfg_data_o(cfg_rdata),
+    .detected_o(detected)
   );
 
 endmodule

@@ -27,6 +27,8 @@ RTL = Path(__file__).resolve().parents[2] / "hls" / "rtl"
 def build(graph: Graph, plan: Plan, directory: Path) -> Build:
     """Write everything a simulator or synthesis needs into ``directory``, whole or not at all.
 
+    A plan with parity has no HLS C++, whose kernels do not check words.
+
     The directory is relocatable: generated RTL names memory images relative to it, so tools run in
     it or in a folder that holds its ``images``. The same graph and plan give the same bytes.
 
@@ -50,7 +52,8 @@ def build(graph: Graph, plan: Plan, directory: Path) -> Build:
         for unit in net.units:
             if unit.constants is not None:
                 write_atomic(work / image_path(unit.constants.name), unit.constants.text)
-        for name, text in emit_kernels(graph, plan, images).items():
+        kernels = emit_kernels(graph, plan, images) if not plan.parity else {}
+        for name, text in kernels.items():
             write_atomic(work / "hls" / name, text)
         pq.write_table(sites.table(), work / "sites.parquet", compression="zstd")
         write_json(work / "report.json", report(graph, plan, sites))

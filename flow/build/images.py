@@ -7,7 +7,7 @@ the elements through it, and fault sites are its rows: the two cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import product
 
@@ -19,6 +19,7 @@ from flow.ops import Compare, MatVec, Threshold
 from flow.schedule import Folding, dataflow
 
 PADDING = -1  # in MemoryLayout.parameter: no element lies in this bit
+PARITY = -2  # it makes the ones of the word even
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,7 +30,7 @@ class MemoryLayout:
     node: str
     parameters: tuple[str, ...]  # of the node's op
     shapes: tuple[tuple[int, ...], ...]  # of each parameter
-    parameter: NDArray[np.int8]  # index into parameters, or PADDING
+    parameter: NDArray[np.int8]  # index into parameters, PADDING or PARITY
     element: NDArray[np.int32]  # row-major index into that parameter
     bit: NDArray[np.int8]  # of the element's code
 
@@ -118,7 +119,20 @@ def _slice(op: Threshold, stage: int, lane: int, lanes: int, *, node: str) -> Me
     return MemoryLayout(name, node, names, shapes, *narrow)
 
 
-def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryLayout, ...]:
+def with_parity(layout: MemoryLayout) -> MemoryLayout:
+    """The same memory with a parity bit on top of each word."""
+    more = np.zeros((layout.words, 1), dtype=np.int8)
+    return replace(
+        layout,
+        parameter=np.concatenate([layout.parameter, more + np.int8(PARITY)], axis=1),
+        element=np.concatenate([layout.element, more.astype(np.int32)], axis=1),
+        bit=np.concatenate([layout.bit, more], axis=1),
+    )
+
+
+def graph_layouts(
+    graph: Graph, folding: Mapping[str, Folding], *, parity: bool = False
+) -> tuple[MemoryLayout, ...]:
     """Every memory in the order of the units, which is also that of the configuration bus."""
     layouts: list[MemoryLayout] = []
     for unit in dataflow(graph, folding).units:
@@ -126,17 +140,18 @@ def graph_layouts(graph: Graph, folding: Mapping[str, Folding]) -> tuple[MemoryL
             simd = 1 if unit.module == "depthwise" else unit.sources[0].lanes
             lanes = Folding(unit.sinks[0].lanes, simd)
             layouts += memory_layouts(unit.node.op, lanes, node=unit.node.name)
-    return tuple(layouts)
+    return tuple(map(with_parity, layouts) if parity else layouts)
 
 
 def image_bits(op: Op, layout: MemoryLayout) -> NDArray[np.uint8]:
-    """The stored bits, shape (words, bits); padding is 0."""
+    """The stored bits, shape (words, bits); padding is 0, parity that of the other bits."""
     bits = np.zeros(layout.parameter.shape, dtype=np.uint8)
     for index, name in enumerate(layout.parameters):
         codes = op.stored[name].encode(getattr(op, name)).ravel()
         here = layout.parameter == index
         bits[here] = (codes[layout.element[here]] >> layout.bit[here]) & 1
-    return bits
+    ones = np.broadcast_to(bits.sum(axis=1, keepdims=True) & 1, bits.shape)
+    return np.where(layout.parameter == PARITY, ones, bits).astype(np.uint8)
 
 
 def image_text(bits: NDArray[np.uint8]) -> str:

@@ -52,6 +52,7 @@ class Netlist:
     """All units, each after those it reads from, and what the configuration bus needs."""
 
     units: tuple[Unit, ...]
+    parity: bool = False  # memories check their words
 
     @property
     def cfg_bits(self) -> int:
@@ -135,7 +136,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
     for node in graph.nodes:
         if NAME.fullmatch(node.name) is None:
             raise InputError(f"node {node.name!r}: no hardware name; use a-z, 0-9 and _")
-    layouts = graph_layouts(graph, plan.folding)
+    layouts = graph_layouts(graph, plan.folding, parity=plan.parity)
     _check_memories(layouts)
     memories: dict[str, list[MemoryLayout]] = {}
     for memory in layouts:
@@ -153,7 +154,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
         )
         for unit in dataflow(graph, plan.folding).units
     ]
-    return Netlist(tuple(units))
+    return Netlist(tuple(units), plan.parity)
 
 
 def netlist_text(net: Netlist) -> str:
@@ -210,7 +211,9 @@ module {TOP} #(
   input  logic [{net.cfg_memory_bits - 1}:0] cfg_memory_i,
   input  logic [{net.cfg_address_bits - 1}:0] cfg_address_i,
   input  logic [{net.cfg_bits - 1}:0] cfg_data_i,
-  output logic [{net.cfg_bits - 1}:0] cfg_data_o
+  output logic [{net.cfg_bits - 1}:0] cfg_data_o,
+  // protection: which memories have given a damaged word
+  output logic [{len(memories) - 1}:0] detected_o
 );
 """
 
@@ -247,10 +250,14 @@ def _instance(unit: Unit, net: Netlist) -> str:
             "CfgMemoryBits": net.cfg_memory_bits,
             "CfgAddressBits": net.cfg_address_bits,
         }
+        parameters |= {"Parity": 1} if net.parity else {}
         ports |= {name: name for name in CFG}
         last = place + 1 == len(net.chain)
         ports["cfg_chain_i"] = f"cfg_chain_{place}" if place else "'0"
         ports["cfg_chain_o"] = "cfg_data_o" if last else f"cfg_chain_{place + 1}"
+        first, count = net.memories.index(unit.memories[0]), len(unit.memories)
+        span = f"{first + count - 1}:{first}" if count > 1 else str(first)
+        ports["detected_o"] = f"detected_o[{span}]"
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
     wired = ",\n".join(f"    .{name}({value})" for name, value in ports.items())
     return f"  {unit.module} #(\n{given}\n  ) {unit.name} (\n{wired}\n  );\n"

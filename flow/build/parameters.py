@@ -21,6 +21,7 @@ from flow.ops import (
     Window,
 )
 from flow.schedule import Folding, Unit
+from flow.schedule.resources import memory
 
 _DOT = ("dot", "popcount")
 _POOL = ("pool", "window", "crop")
@@ -41,6 +42,7 @@ MODULES = {
     "argmax": ("argmax",),
 }  # library files behind each instantiated module
 Parameters = dict[str, int | str]
+SHALLOW = 2  # words of a FIFO that registers hold
 
 
 def instance_parameters(unit: Unit, edges: Mapping[str, Edge], depth: int | None) -> Parameters:
@@ -64,8 +66,16 @@ def instance_parameters(unit: Unit, edges: Mapping[str, Edge], depth: int | None
     if unit.module == "eager_fork":
         return {"Outputs": len(unit.sinks), "Bits": source.bits}
     if depth is not None:
-        return {"Depth": depth, "Bits": source.bits}
+        return {"Depth": depth, "Bits": source.bits, "Form": fifo_form(depth, source.bits)}
     raise TypeError(f"no parameters for {unit.module}; add them in {__name__}")
+
+
+def fifo_form(depth: int, bits: int) -> int:
+    """How ``fifo.sv`` holds ``depth`` words: 1 registers for two words at most, 2 block RAM where
+    that is smaller than distributed RAM, else 0, distributed RAM."""
+    if depth <= SHALLOW:
+        return 1
+    return 2 if memory(depth, bits).bram else 0
 
 
 @singledispatch

@@ -25,6 +25,7 @@ def report(graph: Graph, plan: Plan, sites: SiteTable) -> dict[str, Any]:
         "memories": {m.name: {"words": m.words, "bits": m.bits} for m in sites.layouts},
         "stored_bits": len(sites),
         "padding_bits": sites.padding,
+        "parity_bits": sites.parity,
         "resources": estimate(netlist(graph, plan)),
     }
 

@@ -11,19 +11,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flow.build.images import PADDING, MemoryLayout, graph_layouts
+from flow.build.images import PADDING, PARITY, MemoryLayout, graph_layouts
 from flow.ir import Fault, Graph
 from flow.schedule import Plan
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FaultSite:
-    """Bit ``bit`` of word ``word`` of ``memory``; ``fault`` is None for padding (masked always)."""
+    """Bit ``bit`` of word ``word`` of ``memory``; ``fault`` is None for padding (masked always) and
+    for ``parity`` (masked, but detected)."""
 
     memory: str
     word: int
     bit: int
     fault: Fault | None
+    parity: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +35,18 @@ class SiteTable:
     layouts: tuple[MemoryLayout, ...]
 
     def __len__(self) -> int:
-        """Bits that store something."""
-        return sum(int((layout.parameter != PADDING).sum()) for layout in self.layouts)
+        """Bits that store a parameter."""
+        return sum(int((layout.parameter >= 0).sum()) for layout in self.layouts)
 
     @property
     def padding(self) -> int:
         """Bits of partly used words, counted apart."""
-        return sum(layout.parameter.size for layout in self.layouts) - len(self)
+        return sum(int((layout.parameter == PADDING).sum()) for layout in self.layouts)
+
+    @property
+    def parity(self) -> int:
+        """Bits that protect the others of their word, counted apart."""
+        return sum(int((layout.parameter == PARITY).sum()) for layout in self.layouts)
 
     def __iter__(self) -> Iterator[FaultSite]:
         """Every bit, padding included, by memory, word and bit."""
@@ -59,8 +66,8 @@ class SiteTable:
         if not (0 <= word < layout.words and 0 <= bit < layout.bits):
             raise IndexError(f"{memory} has {layout.words} words of {layout.bits} bits")
         which = int(layout.parameter[word, bit])
-        if which == PADDING:
-            return FaultSite(memory, word, bit, None)
+        if which in (PADDING, PARITY):
+            return FaultSite(memory, word, bit, None, parity=which == PARITY)
         place = np.unravel_index(int(layout.element[word, bit]), layout.shapes[which])
         index = tuple(int(i) for i in place)
         fault = Fault(layout.node, layout.parameters[which], index, int(layout.bit[word, bit]))
@@ -87,7 +94,8 @@ class SiteTable:
         raise KeyError(f"{fault}: this build stores no such bit")
 
     def table(self) -> pa.Table:
-        """The table by columns; node, parameter, index and bit are null where a bit is padding.
+        """The table by columns; node, parameter, index and bit are null where a bit is padding or
+        parity, which ``use`` says.
 
         ``index0`` and ``index1`` are the element's index (``index1`` null for one-dimensional
         parameters), ``code_bit`` the bit of its code.
@@ -133,13 +141,13 @@ class SiteTable:
 
 def site_table(graph: Graph, plan: Plan) -> SiteTable:
     """The fault-site table of the build of ``graph`` by ``plan``."""
-    return SiteTable(graph_layouts(graph, plan.folding))
+    return SiteTable(graph_layouts(graph, plan.folding, parity=plan.parity))
 
 
 def _columns(layout: MemoryLayout) -> pa.Table:
     word, bit = np.indices(layout.parameter.shape).reshape(2, -1)
     which, element = layout.parameter.ravel(), layout.element.ravel()
-    padding = which == PADDING
+    padding = which < 0
     index0, index1 = np.zeros_like(element), np.zeros_like(element)
     flat = padding.copy()
     for number, shape in enumerate(layout.shapes):
@@ -163,5 +171,8 @@ def _columns(layout: MemoryLayout) -> pa.Table:
             "index0": pa.array(index0, mask=padding),
             "index1": pa.array(index1, mask=flat),
             "code_bit": pa.array(layout.bit.ravel(), mask=padding),
+            "use": pa.array(["parity", "padding", "parameter"]).take(
+                pa.array(np.minimum(which, 0).astype(np.int32) + 2)
+            ),
         }
     )

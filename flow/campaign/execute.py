@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -16,6 +17,7 @@ from flow.campaign.prepare import Campaign
 from flow.campaign.recipe import Engine
 from flow.campaign.reproducer import Answer, Claim, Reproducer
 from flow.campaign.shards import Unit, UnitResult, logits_digest, unit_table
+from flow.errors import ClaimError
 from flow.graphfile import digest
 from flow.ir import Array, Fault
 
@@ -45,6 +47,12 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
         wrong = (model.classes != rtl.classes) | (model.logits != rtl.logits).any(axis=-1)
         if wrong.any():
             return _disagreement(campaign, unit, wrong, model=model, rtl=rtl)
+        if rtl.detected is not None:
+            if rtl.detected[0].any():
+                raise ClaimError(
+                    f"{campaign.build.directory}: an error is reported without a fault"
+                )
+            faulty = replace(faulty, detected=rtl.detected[1:])
     broken = _broken_prediction(campaign, unit, clean=clean, faulty=faulty)
     if broken is not None:
         return broken
@@ -55,14 +63,15 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
 def run_rtl(build: Build, x: Array, faults: tuple[Fault, ...], *, cache: Path) -> Answers:
     """The RTL of ``build`` without a fault, then with each fault alone: (1 + faults, images, ...).
 
-    A result that never came has class and logits -1.
+    A result that never came has class and logits -1. Detection is told where the build has parity.
     """
     from sim.accelerator import simulate_faults  # a campaign in the model needs no simulator
 
-    table = site_table(build.graph(), build.plan())
+    plan = build.plan()
+    table = site_table(build.graph(), plan)
     groups = [[], *([table.site(fault)] for fault in faults)]
     found = simulate_faults(build.directory, x, groups, cache=cache)
-    return Answers(found.logits, found.classes)
+    return Answers(found.logits, found.classes, found.detected == 1 if plan.parity else None)
 
 
 def _disagreement(

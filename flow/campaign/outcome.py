@@ -35,10 +35,14 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What an engine answers: ``logits`` (..., images, classes) and ``classes`` (..., images)."""
+    """What an engine answers: ``logits`` (..., images, classes) and ``classes`` (..., images).
+
+    ``detected`` (..., images) says where a check in the hardware had reported; None: it has none.
+    """
 
     logits: Array
     classes: Array
+    detected: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, logits: Array) -> Answers:
@@ -47,13 +51,17 @@ class Answers:
 
     def part(self, rows: slice | int) -> Answers:
         """The answers of some faults."""
-        return Answers(self.logits[rows], self.classes[rows])
+        detected = None if self.detected is None else self.detected[rows]
+        return Answers(self.logits[rows], self.classes[rows], detected)
 
 
 def classify(
     clean: Answers, faulty: Answers, labels: Array
 ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """The ``Outcome`` and ``Direction`` of every pair, as text, in the shape of ``faulty.classes``.
+
+    A pair that was detected is so whatever became of its logits; its direction says where the class
+    went.
 
     Args:
         clean: the answers without a fault, (images, classes) and (images,).
@@ -64,6 +72,8 @@ def classify(
     differs = (faulty.logits != clean.logits).any(axis=-1)
     outcome = np.where(differs, str(Outcome.TOLERABLE), str(Outcome.MASKED))
     outcome = np.where(changed, str(Outcome.CRITICAL), outcome)
+    if faulty.detected is not None:
+        outcome = np.where(faulty.detected, str(Outcome.DETECTED), outcome)
     was, now = clean.classes == labels, faulty.classes == labels
     direction = np.where(was, str(Direction.RIGHT_TO_WRONG), str(Direction.WRONG_TO_WRONG))
     direction = np.where(now, str(Direction.WRONG_TO_RIGHT), direction)

@@ -52,7 +52,7 @@ class CampaignRecord:
     images: int
     pairs: int
     outcomes: Mapping[str, int]  # pairs by Outcome
-    changed_pairs: int  # whose logits differ from the clean run
+    changed_pairs: int  # whose logits differ from the clean run, undetected
     certified_images: int | None  # None: the campaign was run without the analysis
     units: int
     units_resumed: int  # already there when this run began
@@ -225,7 +225,7 @@ def _record(
         images=len(campaign.images),
         pairs=campaign.pairs,
         outcomes=outcomes,
-        changed_pairs=campaign.pairs - outcomes["masked"],
+        changed_pairs=campaign.pairs - outcomes["masked"] - outcomes["detected"],
         certified_images=None if prediction is None else int(prediction.certified.sum()),
         units=len(campaign.units),
         units_resumed=resumed,

@@ -45,8 +45,8 @@ class Share:
     faults: int
     pairs: int
     outcomes: Mapping[str, int]  # by Outcome
-    changed: Estimate  # share of pairs with changed logits
-    critical: Estimate  # share of pairs with another class
+    changed: Estimate  # share of pairs with changed logits, undetected
+    critical: Estimate  # share of pairs with another class, undetected
     breaking: Estimate  # share of faults that change the class of at least one image
     accuracy: Estimate  # share of pairs with the true class
     clean_accuracy: float  # the same without faults
@@ -64,7 +64,7 @@ def shares(directory: Path, by: By = By.ALL, *, confidence: float = 0.95) -> tup
         f"""
         SELECT name, count(*) AS faults, sum(pairs)::bigint AS pairs, {counts},
             sum(w) AS w, sum(w * w) AS w2,
-            sum(w * (1 - n_masked / pairs)) / sum(w) AS changed,
+            sum(w * (1 - (n_masked + n_detected) / pairs)) / sum(w) AS changed,
             sum(w * n_critical / pairs) / sum(w) AS critical,
             sum(w * (n_critical > 0)::integer) / sum(w) AS breaking,
             sum(w * correct / pairs) / sum(w) AS accuracy,

@@ -32,10 +32,13 @@ def build(
     graph: Lowered,
     output: To,
     cycles: Annotated[int | None, typer.Option(min=1, help="At most so many per image.")] = None,
+    parity: Annotated[
+        bool, typer.Option("--parity", help="Protect each word of weights and thresholds.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Plan and write the accelerator: RTL, HLS C++, memory images, fault sites, cycle report."""
-    emit(signed(stages.build(graph, output, cycles=cycles)), as_json=json)
+    emit(signed(stages.build(graph, output, cycles=cycles, parity=parity)), as_json=json)
 
 
 @verbs.command()

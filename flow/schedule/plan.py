@@ -26,6 +26,7 @@ class Plan:
     graph_digest: str
     folding: Mapping[str, Folding]
     fifo_depth: Mapping[str, int]
+    parity: bool = False  # every word of weights and thresholds has a parity bit, which is checked
 
 
 def plan_digest(plan: Plan) -> str:
@@ -63,6 +64,7 @@ def load_plan(path: Path) -> Plan:
                 for name, pair in record["folding"].items()
             },
             fifo_depth={str(name): int(depth) for name, depth in record["fifo_depth"].items()},
+            parity=bool(record.get("parity", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({error!r}); build again") from None
@@ -79,4 +81,5 @@ def _describe(plan: Plan) -> dict[str, Any]:
             name: {"pe": folding.pe, "simd": folding.simd} for name, folding in plan.folding.items()
         },
         "fifo_depth": dict(plan.fifo_depth),
+        **({"parity": True} if plan.parity else {}),
     }

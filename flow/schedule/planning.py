@@ -13,9 +13,15 @@ from flow.schedule.plan import Plan
 
 
 def make_plan(
-    graph: Graph, *, cycles: int | None = None, folding: Mapping[str, Folding] | None = None
+    graph: Graph,
+    *,
+    cycles: int | None = None,
+    folding: Mapping[str, Folding] | None = None,
+    parity: bool = False,
 ) -> Plan:
     """A legal plan that needs at most ``cycles`` per image, or one with the ``folding`` given.
+
+    With ``parity`` each word of a parameter memory is protected, at no cycle's cost.
 
     Its steady state is ``interval(graph, plan.folding)`` cycles per image, confirmed by the token
     simulation.
@@ -26,4 +32,4 @@ def make_plan(
     if folding is None:
         folding = choose_folding(graph, cycles=cycles)
     check_folding(graph, folding)
-    return Plan(digest(graph), dict(folding), fifo_depths(graph, folding))
+    return Plan(digest(graph), dict(folding), fifo_depths(graph, folding), parity)

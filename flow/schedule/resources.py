@@ -167,6 +167,8 @@ def _fifo(p: Mapping[str, int], dsp: bool) -> Resources:
     depth, bits = p["Depth"], p["Bits"]
     if depth == 1:
         return Resources(lut=5, ff=bits + 2)
+    if p.get("Form") == 1:
+        return Resources(lut=bits * (depth - 1) + 10, ff=bits * depth + 2 * _bits(depth + 1) + 1)
     control = Resources(lut=8 * _bits(depth) + 6, ff=5 * _bits(depth) + 2)
     store = memory(depth, bits)
     if store.bram:

@@ -25,7 +25,8 @@ module depthwise #(
   parameter int CfgBits        = Pe * WeightBits,
   parameter int CfgFirst       = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits  = 8,   // of the bus's memory number
-  parameter int CfgAddressBits = 16   // and of its addresses
+  parameter int CfgAddressBits = 16,  // and of its addresses
+  parameter int Parity         = 0    // 1: memories check the parity of their words
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -44,7 +45,9 @@ module depthwise #(
   input  logic [CfgAddressBits-1:0] cfg_address_i,
   input  logic [CfgBits-1:0]        cfg_data_i,
   input  logic [CfgBits-1:0]        cfg_chain_i,
-  output logic [CfgBits-1:0]        cfg_chain_o
+  output logic [CfgBits-1:0]        cfg_chain_o,
+  // protection, see memory.sv
+  output logic                      detected_o
 );
 
   localparam int Words       = Rows / Pe * Columns;
@@ -84,7 +87,8 @@ module depthwise #(
     .CfgBits       (CfgBits),
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
-    .CfgAddressBits(CfgAddressBits)
+    .CfgAddressBits(CfgAddressBits),
+    .Parity        (Parity)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -98,7 +102,8 @@ module depthwise #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i   (cfg_data_i),
     .cfg_chain_i  (cfg_chain_i),
-    .cfg_chain_o  (cfg_chain_o)
+    .cfg_chain_o  (cfg_chain_o),
+    .detected_o   (detected_o)
   );
 
   // stage 2: both in registers, the weights inside their memory

@@ -28,7 +28,8 @@ module matvec #(
   parameter int CfgBits        = Pe * Simd * WeightBits,
   parameter int CfgFirst       = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits  = 8,   // of the bus's memory number
-  parameter int CfgAddressBits = 16   // and of its addresses
+  parameter int CfgAddressBits = 16,  // and of its addresses
+  parameter int Parity         = 0    // 1: memories check the parity of their words
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -47,7 +48,9 @@ module matvec #(
   input  logic [CfgAddressBits-1:0] cfg_address_i,
   input  logic [CfgBits-1:0]        cfg_data_i,
   input  logic [CfgBits-1:0]        cfg_chain_i,
-  output logic [CfgBits-1:0]        cfg_chain_o
+  output logic [CfgBits-1:0]        cfg_chain_o,
+  // protection, see memory.sv
+  output logic                      detected_o
 );
 
   localparam int ColumnFolds = Columns / Simd;
@@ -112,7 +115,8 @@ module matvec #(
     .CfgBits       (CfgBits),
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
-    .CfgAddressBits(CfgAddressBits)
+    .CfgAddressBits(CfgAddressBits),
+    .Parity        (Parity)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -126,7 +130,8 @@ module matvec #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i   (cfg_data_i),
     .cfg_chain_i  (cfg_chain_i),
-    .cfg_chain_o  (cfg_chain_o)
+    .cfg_chain_o  (cfg_chain_o),
+    .detected_o   (detected_o)
   );
 
   // stage 2: both in registers, the weights inside their memory

@@ -23,7 +23,8 @@ module threshold #(
   parameter int CfgBits         = Lanes * (Steps * ThresholdBits + SignsStored),
   parameter int CfgFirst        = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits   = 8,   // of the bus's memory number
-  parameter int CfgAddressBits  = 16   // and of its addresses
+  parameter int CfgAddressBits  = 16,  // and of its addresses
+  parameter int Parity          = 0    // 1: memories check the parity of their words
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -42,7 +43,9 @@ module threshold #(
   input  logic [CfgAddressBits-1:0] cfg_address_i,
   input  logic [CfgBits-1:0]        cfg_data_i,
   input  logic [CfgBits-1:0]        cfg_chain_i,
-  output logic [CfgBits-1:0]        cfg_chain_o
+  output logic [CfgBits-1:0]        cfg_chain_o,
+  // protection, see memory.sv
+  output logic                      detected_o
 );
 
   localparam int LaneBits    = Steps * ThresholdBits + SignsStored;
@@ -79,7 +82,8 @@ module threshold #(
     .CfgBits       (CfgBits),
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
-    .CfgAddressBits(CfgAddressBits)
+    .CfgAddressBits(CfgAddressBits),
+    .Parity        (Parity)
   ) u_thresholds (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -93,7 +97,8 @@ module threshold #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i   (cfg_data_i),
     .cfg_chain_i  (cfg_chain_i),
-    .cfg_chain_o  (cfg_chain_o)
+    .cfg_chain_o  (cfg_chain_o),
+    .detected_o   (detected_o)
   );
 
   // stage 1: accumulators follow the thresholds, which memory.sv registers

@@ -1,4 +1,4 @@
-// Multi-threshold activation by binary search, for many levels: one comparator per bit of the level.
+// Multi-threshold activation by binary search, for many levels: a comparator per bit of the level.
 //
 // Reference    flow/ops/threshold.py, search form, bit-exact for thresholds in any order
 // Latency      2 * clog2(Steps + 1) + 1 cycles: each stage reads and registers, then compares
@@ -29,33 +29,36 @@ module threshold_search #(
   parameter int CfgBits         = ThresholdBits + SignsStored,
   parameter int CfgFirst        = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits   = 8,   // of the bus's memory number
-  parameter int CfgAddressBits  = 16   // and of its addresses
+  parameter int CfgAddressBits  = 16,  // and of its addresses
+  parameter int Parity          = 0    // 1: memories check the parity of their words
 ) (
-  input  logic                      clk_i,
-  input  logic                      rst_ni,  // synchronous, active low
+  input  logic                             clk_i,
+  input  logic                             rst_ni,  // synchronous, active low
   // accumulators, lane 0 in the low bits
-  input  logic                      valid_i,
-  output logic                      ready_o,
-  input  logic [Lanes*AccBits-1:0]  data_i,
+  input  logic                             valid_i,
+  output logic                             ready_o,
+  input  logic [Lanes*AccBits-1:0]         data_i,
   // levels, lane 0 in the low bits
-  output logic                      valid_o,
-  input  logic                      ready_i,
-  output logic [Lanes*OutBits-1:0]  data_o,
+  output logic                             valid_o,
+  input  logic                             ready_i,
+  output logic [Lanes*OutBits-1:0]         data_o,
   // configuration, see memory.sv
-  input  logic                      cfg_valid_i,
-  input  logic                      cfg_write_i,
-  input  logic [CfgMemoryBits-1:0]  cfg_memory_i,
-  input  logic [CfgAddressBits-1:0] cfg_address_i,
-  input  logic [CfgBits-1:0]        cfg_data_i,
-  input  logic [CfgBits-1:0]        cfg_chain_i,
-  output logic [CfgBits-1:0]        cfg_chain_o
+  input  logic                             cfg_valid_i,
+  input  logic                             cfg_write_i,
+  input  logic [CfgMemoryBits-1:0]         cfg_memory_i,
+  input  logic [CfgAddressBits-1:0]        cfg_address_i,
+  input  logic [CfgBits-1:0]               cfg_data_i,
+  input  logic [CfgBits-1:0]               cfg_chain_i,
+  output logic [CfgBits-1:0]               cfg_chain_o,
+  // protection, see memory.sv; by memory
+  output logic [$clog2(Steps+1)*Lanes-1:0] detected_o
 );
 
   localparam int Stages      = $clog2(Steps + 1);
   localparam int Memories    = Stages * Lanes;
   localparam int Folds       = Channels / Lanes;  // beats per vector
   localparam int FoldBits    = (Folds > 1) ? $clog2(Folds) : 1;
-  localparam int MostBits    = ThresholdBits + SignsStored;  // of a stored word
+  localparam int MostBits    = ThresholdBits + SignsStored + Parity;  // of a stored word
   localparam int Signed      = (AccSigned != 0 || ThresholdSigned != 0) ? 1 : 0;
   localparam int AccWide     = AccBits + ((Signed != AccSigned) ? 1 : 0);
   localparam int LevelWide   = ThresholdBits + ((Signed != ThresholdSigned) ? 1 : 0);
@@ -93,6 +96,7 @@ module threshold_search #(
     localparam int Words       = Folds * Slots;
     localparam int AddressBits = (Words > 1) ? $clog2(Words) : 1;
     localparam int WordBits    = ThresholdBits + ((stage == 0) ? SignsStored : 0);
+    localparam int StoredBits  = WordBits + Parity;
 
     logic [FoldBits-1:0] fold_q;
     logic [1:0]          line_q;  // whether a word is read, is registered
@@ -120,7 +124,8 @@ module threshold_search #(
       logic [Stages-1:0]      j, j_q, j2_q;
       logic                   up, up_q, up2_q, reached;
       logic [AddressBits-1:0] address;
-      logic [WordBits-1:0]    word, read;
+      logic [WordBits-1:0]    word;
+      logic [StoredBits-1:0]  read;
       logic [CompareBits-1:0] acc_wide, level;
 
       assign x       = acc[(stage*Lanes + lane)*AccBits +: AccBits];
@@ -133,9 +138,10 @@ module threshold_search #(
         .Bits          (WordBits),
         .File          (Image),
         .CfgIndex      (CfgIndex + stage * Lanes + lane),
-        .CfgBits       (WordBits),
+        .CfgBits       (StoredBits),
         .CfgMemoryBits (CfgMemoryBits),
-        .CfgAddressBits(CfgAddressBits)
+        .CfgAddressBits(CfgAddressBits),
+        .Parity        (Parity)
       ) u_slice (
         .clk_i        (clk_i),
         .rst_ni       (rst_ni),
@@ -147,9 +153,10 @@ module threshold_search #(
         .cfg_write_i  (cfg_write_i),
         .cfg_memory_i (cfg_memory_i),
         .cfg_address_i(cfg_address_i),
-        .cfg_data_i   (cfg_data_i[WordBits-1:0]),
+        .cfg_data_i   (cfg_data_i[StoredBits-1:0]),
         .cfg_chain_i  ('0),
-        .cfg_chain_o  (read)
+        .cfg_chain_o  (read),
+        .detected_o   (detected_o[stage*Lanes + lane])
       );
 
       assign words[(stage*Lanes + lane)*MostBits +: MostBits] = MostBits'(read);

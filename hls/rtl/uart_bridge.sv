@@ -22,6 +22,7 @@ module uart_bridge #(
   parameter int          Memories       = 1,   // memories on the configuration bus
   parameter int          CfgMemoryBits  = 8,   // of a memory's number, at most 16
   parameter int          CfgAddressBits = 16,  // of an address, at most 32
+  parameter bit          Parity         = 1'b0,  // memories check their words
   parameter logic [63:0] Digest         = '0,  // graph digest, its first byte in the low bits
   parameter int          SilenceBits    = 17   // longest pause inside a request, as a power of two
 ) (
@@ -51,6 +52,8 @@ module uart_bridge #(
   output logic [CfgAddressBits-1:0]              cfg_address_o,
   output logic [CfgBits-1:0]                     cfg_data_o,
   input  logic [CfgBits-1:0]                     cfg_data_i,
+  // which memories have given a damaged word
+  input  logic [Memories-1:0]                    detected_i,
   // {changes with each image, last request was refused, class}
   output logic [7:0]                             led_o
 );
@@ -61,13 +64,16 @@ module uart_bridge #(
   localparam int WordBytes  = CfgBytes + PlaceBytes;
   localparam int RunBytes   = 6 + Classes * LogitBytes;         // status, class, cycles, logits
   localparam int IdBytes    = 23;                               // status, identification
-  localparam int FixBytes   = (WordBytes > IdBytes) ? WordBytes : IdBytes;
+  localparam int TellBytes  = Parity ? 1 + (Memories + 7) / 8 : 1;  // status, damaged memories
+  localparam int LongBytes  = (WordBytes > IdBytes) ? WordBytes : IdBytes;
+  localparam int FixBytes   = (LongBytes > TellBytes) ? LongBytes : TellBytes;
   localparam int StageBytes = (RunBytes > FixBytes) ? RunBytes : FixBytes;
   localparam int StageBits  = 8 * StageBytes;
   localparam int MostBytes  = (Elements > StageBytes) ? Elements : StageBytes;
   localparam int LeftBits   = $clog2(MostBytes + 3);            // and two bytes of checksum
   localparam int WideBits   = 8 * LogitBytes;
   localparam int CfgWide    = 8 * CfgBytes;
+  localparam int TellWide   = 8 * TellBytes;
 
   initial if (Elements > 65535 || Classes > 256 || LogitBits > 64) begin
     $fatal(1, "%m: Elements=%0d, Classes=%0d or LogitBits=%0d too large", Elements, Classes,
@@ -78,7 +84,7 @@ module uart_bridge #(
            CfgMemoryBits, CfgAddressBits);
   end
 
-  localparam logic [7:0] Identify = 8'h01, Run = 8'h02, Write = 8'h03, Read = 8'h04;
+  localparam logic [7:0] Identify = 8'h01, Run = 8'h02, Write = 8'h03, Read = 8'h04, Tell = 8'h05;
   localparam logic [7:0] Done = 8'h00, Unknown = 8'h01, Checksum = 8'h02, Framing = 8'h03;
   localparam logic [7:0] Timeout = 8'h04, NoMemory = 8'h05;
 
@@ -171,6 +177,13 @@ module uart_bridge #(
           Run:      left_q <= LeftBits'(Elements + 2);
           Write:    left_q <= LeftBits'(WordBytes + 2);
           Read:     left_q <= LeftBits'(PlaceBytes + 2);
+          Tell: begin
+            left_q <= LeftBits'(2);
+            if (!Parity) begin
+              stage_q[7:0] <= Unknown;
+              state_q      <= Reject;
+            end
+          end
           default: begin
             stage_q[7:0] <= Unknown;
             state_q      <= Reject;
@@ -206,11 +219,15 @@ module uart_bridge #(
         state_q      <= Reply;
         if (command_q == Read && !absent) state_q <= Fetch;
         if (command_q == Run) state_q <= Compute;
+        if (Parity && command_q == Tell) begin
+          left_q                <= LeftBits'(TellBytes + 2);
+          stage_q[TellWide-1:0] <= TellWide'({detected_i, Done});
+        end
         if (command_q == Identify) begin
           left_q                 <= LeftBits'(IdBytes + 2);
           stage_q[8*IdBytes-1:0] <= {
-            Digest, 16'(Memories), 16'(CfgBytes), 7'd0, LogitSigned, 8'(LogitBytes), 16'(Classes),
-            16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
+            Digest, 16'(Memories), 16'(CfgBytes), 6'd0, Parity, LogitSigned, 8'(LogitBytes),
+            16'(Classes), 16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
         end
       end
 

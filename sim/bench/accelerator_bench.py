@@ -34,7 +34,7 @@ async def run_job(dut: Any) -> None:
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
     memories = {name: _words(dut, entry["instance"]) for name, entry in job["memories"].items()}
     images = {name: _image(Path(entry["image"])) for name, entry in job["memories"].items()}
-    summary: dict[str, Any] = {"extra": [], "protocol": [], "cycles": 0}
+    summary: dict[str, Any] = {"extra": [], "protocol": [], "detected": [], "cycles": 0}
     for name in ("first", "images", "watchdog", "tail", "offer", "accept"):
         getattr(dut, name).value = job[name]
     await Timer(PERIOD, "ns")
@@ -51,6 +51,7 @@ async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
             _deposit(memories[name][word], images[name][word], f"{name}[{word}] restored")
         summary["extra"].append(int(dut.extra_q.value))
         summary["protocol"].append(int(dut.protocol_q.value))
+        summary["detected"].append(int(dut.detected.value))
         summary["cycles"] += int(dut.total_q.value)
     summary["high_water"] = {
         edge: int(_at(dut, instance).high_water_q.value) for edge, instance in job["fifos"].items()

@@ -55,6 +55,8 @@ async def serve_requests(dut: Any) -> None:
                 replies.append(None)
             case {"read": [memory, address]}:
                 replies.append(f"{await bridge(board.read)(memory, address):x}")
+            case {"detected": True}:
+                replies.append(list(await bridge(board.detected)()))
             case {"garble": command}:
                 replies.append(await _refused(pins, command))
             case {"button": cycles}:

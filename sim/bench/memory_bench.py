@@ -25,12 +25,17 @@ async def read(pins: Pins, address: int) -> int:
     return word
 
 
-async def for_each_memory(dut: Any, check: Any, *, first: bool = False) -> None:
-    """Start the clock, reset and run ``check`` on every instance that begins a chain or not."""
+async def for_each_memory(
+    dut: Any, check: Any, *, first: bool = False, parity: bool = False
+) -> None:
+    """Start the clock, reset and run ``check`` on every instance that begins a chain or not, and
+    has parity or not."""
     start_clock(dut)
 
     async def run(case: Case) -> None:
         if bool(case.parameters.get("CfgFirst")) is not first:
+            return
+        if bool(case.parameters.get("Parity")) is not parity:
             return
         pins = Pins(dut, case.name)
         pins.enable_i.value = pins.cfg_valid_i.value = pins.rst_ni.value = 0
@@ -187,3 +192,93 @@ async def the_first_memory_answers_whatever_comes_along_the_chain(dut: Any) -> N
                 assert found == word, f"memory {memory} word {address} is {found:x}, not {word:x}"
 
     await for_each_memory(dut, check, first=True)
+
+
+async def detected_after(pins: Pins, address: int, word: int) -> int:
+    """The datapath reads ``word`` without its parity; ``detected_o`` a cycle after it came, and not
+    sooner."""
+    before = int(pins.detected_o.value)
+    payload = word & ((1 << len(pins.data_o)) - 1)
+    assert await read(pins, address) == payload, "parity changes the word"
+    await ReadOnly()
+    found = int(pins.detected_o.value)
+    await RisingEdge(pins.clk_i)
+    assert found >= before, "detected_o fell without a reason"
+    return found
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_flip_of_any_one_bit_is_detected_until_the_word_is_written(dut: Any) -> None:
+    """Parity bits too; two flips in one word cancel, as parity cannot do otherwise."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        for address, word in enumerate(store.image):
+            assert await detected_after(pins, address, word) == 0, "a whole word is reported"
+        for address, word in enumerate(store.image):
+            for bit in range(store.bits):
+                await access(pins, store.index, address, write=word ^ 1 << bit)
+                assert pins.detected_o.value == 0, "reported before it was read"
+                flipped = word ^ 1 << bit
+                assert await detected_after(pins, address, flipped) == 1, f"{address}:{bit} missed"
+                other = (address + 1) % len(store.image)
+                await read(pins, other)
+                assert pins.detected_o.value == 1, "forgotten"
+                await access(pins, store.index, address, write=word)
+                assert pins.detected_o.value == 0, "it outlives the repair"
+                assert await detected_after(pins, address, word) == 0
+            both = word ^ 3
+            await access(pins, store.index, address, write=both)
+            assert await detected_after(pins, address, both) == 0
+            await access(pins, store.index, address, write=word)
+
+    await for_each_memory(dut, check, parity=True)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def configuration_reads_are_checked_and_reset_forgets(dut: Any) -> None:
+    """A damaged word is reported when configuration reads it, after a reset when read again."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        damaged = store.image[0] ^ 1
+        await access(pins, store.index, 0, write=damaged)
+        assert await access(pins, store.index, 0, chain=0) == damaged
+        await ReadOnly()
+        assert pins.detected_o.value == 1
+        await RisingEdge(pins.clk_i)
+        pins.rst_ni.value = 0
+        await RisingEdge(pins.clk_i)
+        pins.rst_ni.value = 1
+        for _ in range(4):
+            await ReadOnly()
+            assert pins.detected_o.value == 0, "reported without a read"
+            await RisingEdge(pins.clk_i)
+        assert await detected_after(pins, 0, damaged) == 1
+        await access(pins, store.index, 0, write=store.image[0])
+
+    await for_each_memory(dut, check, parity=True)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_word_is_checked_once_it_is_offered(dut: Any) -> None:
+    """A damaged word that waits for ``advance_i`` is reported after it has moved."""
+
+    async def check(pins: Pins, store: Store) -> None:
+        await access(pins, store.index, 0, write=store.image[0] ^ 1)
+        pins.enable_i.value, pins.advance_i.value, pins.address_i.value = 1, 0, 0
+        await RisingEdge(pins.clk_i)
+        pins.enable_i.value = 0
+        for _ in range(3):
+            await RisingEdge(pins.clk_i)
+            assert pins.detected_o.value == 0, "reported before it was offered"
+        pins.advance_i.value = 1
+        await RisingEdge(pins.clk_i)
+        await RisingEdge(pins.clk_i)
+        await ReadOnly()
+        assert pins.detected_o.value == 1
+        await RisingEdge(pins.clk_i)
+        await access(pins, store.index, 0, write=store.image[0])
+        for _ in range(4):
+            await RisingEdge(pins.clk_i)
+        assert pins.detected_o.value == 0
+
+    await for_each_memory(dut, check, parity=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
@@ -49,6 +50,14 @@ async def expect_image(pins: Pins, store: Store) -> None:
         assert found == wanted, f"word {address} reads {found:x}, not {wanted:x}"
 
 
+def expect_detected(pins: Pins, case: Case, damaged: Sequence[Store]) -> None:
+    """With parity ``damaged`` and no other memory has reported, without it none."""
+    wanted = sum(1 << case.stores.index(store) for store in damaged)
+    wanted = wanted if case.parameters.get("Parity") else 0
+    found = int(pins.detected_o.value)
+    assert found == wanted, f"detected_o is {found:b}, not {wanted:b}"
+
+
 @cocotb.test(timeout_time=10, timeout_unit="ms")
 async def every_word_reads_back(dut: Any) -> None:
     """The memory holds its image, also after a reset, and reading leaves the answers alone."""
@@ -74,9 +83,13 @@ async def a_written_word_shows_until_it_is_restored(dut: Any) -> None:
             found = await access(pins, store.index, store.address)
             assert found == store.word, f"reads {found:x} after {store.word:x} was written"
             await expect_answers(pins, case, outputs=store.outputs)
+            odd = (store.word ^ store.image[store.address]).bit_count() & 1
+            expect_detected(pins, case, [store] if odd else [])
             await access(pins, store.index, store.address, write=store.image[store.address])
+            expect_detected(pins, case, [])
         await expect_images(pins, case)
         await expect_answers(pins, case)
+        expect_detected(pins, case, [])
 
     await for_each_case(dut, check)
 

@@ -35,6 +35,7 @@ class Size:
     signed: bool
     cfg_bits: int
     memories: int
+    parity: bool
 
     def answer(self, image: list[int]) -> tuple[int, tuple[int, ...]]:
         """Class and logits, as ``uart_echo.sv`` computes them."""
@@ -55,8 +56,8 @@ class Size:
         return [[0] * self.elements, [top] * self.elements, *drawn]
 
 
-SMALL = Size("small", 8, 6, 5, 3, 9, True, 20, 2)
-LARGE = Size("large", 25, 5, 1, 10, 17, False, 200, 258)
+SMALL = Size("small", 8, 6, 5, 3, 9, True, 20, 2, False)
+LARGE = Size("large", 25, 5, 1, 10, 17, False, 200, 258, True)
 SIZES = {"small": SMALL, "large": LARGE}
 
 
@@ -171,6 +172,7 @@ async def it_identifies_itself(dut: Any, name: str) -> None:
         logits_signed=size.signed,
         word_bytes=-(-size.cfg_bits // 8),
         memories=size.memories,
+        parity=size.parity,
         digest=DIGEST,
     )
     await bench.finish()
@@ -220,6 +222,20 @@ async def every_bit_of_an_address_reaches_the_bus(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=50, timeout_unit="ms")
+async def memories_that_report_are_told_by_number(dut: Any) -> None:
+    """None at first; each of the flags has its own place; a flag that falls is gone."""
+    large = await start(dut, LARGE)
+    assert await large.call(large.board.detected) == ()
+    for memory in (0, 7, 8, 257):
+        await large.call(large.board.write, memory, 2, 1)
+        await large.call(large.board.read, memory, 2)
+    assert await large.call(large.board.detected) == (0, 7, 8, 257)
+    await large.call(large.board.write, 8, 2, 1)
+    assert await large.call(large.board.detected) == (0, 7, 257)
+    await large.finish()
+
+
+@cocotb.test(timeout_time=50, timeout_unit="ms")
 @cocotb.parametrize(percent=[-2, 2])
 async def a_baud_error_of_two_percent_is_tolerated(dut: Any, percent: int) -> None:
     """Whole requests of every byte value, without a pause between bytes."""
@@ -257,7 +273,7 @@ async def any_damaged_bit_is_found(dut: Any) -> None:
 async def refusals_say_why(dut: Any) -> None:
     """Each status is provoked; a request that ends early does not block the next one."""
     bench = await start(dut, SMALL)
-    for command in (0, 5, 0x80, 0xFF):
+    for command in (0, 5, 6, 0x80, 0xFF):
         assert await bench.raw(bytes([command]) + bytes(range(40))) is Status.UNKNOWN_COMMAND
     whole = request(Command.RUN, bytes(range(6)))
     for sent in range(1, len(whole)):

@@ -3,8 +3,9 @@
 // Reference    flow.ir.Graph.evaluate, compared afterwards in sim/accelerator.py
 // Run          a change of `start` resets the accelerator, streams images first .. first+images-1
 //              back to back and ends with a change of `done`
-// Record       one line per output word in results.txt: cycle since the first offered beat, word;
-//              a run that times out writes cycle ffffffff for each word it still owed
+// Record       one line per output word in results.txt: cycle since the first offered beat, word,
+//              whether a memory has given a damaged word until then; a run that times out writes
+//              cycle ffffffff for each word it still owed
 // Stalls       offer and accept are chances in 256 per cycle; 256 never stalls
 // Not          synthesisable, and no judge: it compares no values
 module accelerator_harness #(
@@ -13,6 +14,7 @@ module accelerator_harness #(
   parameter int CfgBits        = 8,  // configuration word
   parameter int CfgMemoryBits  = 8,
   parameter int CfgAddressBits = 16,
+  parameter int Memories       = 1,
   parameter int Beats          = 1,  // input words per image
   parameter int Capacity       = 16  // input words held
 );
@@ -48,7 +50,8 @@ module accelerator_harness #(
   int extra_q;       // words after the last image, within tail cycles
   int protocol_q;    // words withdrawn or changed before they were taken
   int total_q;       // cycles of the run
-  logic [CfgBits-1:0] cfg_read;
+  logic [CfgBits-1:0]  cfg_read;
+  logic [Memories-1:0] detected;
 
   logic               valid_q, ready_q, in_ready, out_valid, rst_nq;
   logic [InBits-1:0]  data_q;
@@ -72,7 +75,8 @@ module accelerator_harness #(
     .cfg_memory_i (cfg_memory),
     .cfg_address_i(cfg_address),
     .cfg_data_i   (cfg_data),
-    .cfg_data_o   (cfg_read)
+    .cfg_data_o   (cfg_read),
+    .detected_o   (detected)
   );
 
   initial begin
@@ -128,10 +132,12 @@ module accelerator_harness #(
       if (waiting_q && (!out_valid || out_data != held_q)) protocol_q <= protocol_q + 1;
       silent_q  <= taken ? 0 : silent_q + 1;
       if (taken && owed_q != 0) begin
-        $fwrite(results, "%h %h\n", cycle_q, out_data);
+        $fwrite(results, "%h %h %h\n", cycle_q, out_data, |detected);
         owed_q <= owed_q - 1;
       end else if (owed_q != 0 && silent_q > watchdog) begin
-        for (int i = 0; i < owed_q; i++) $fwrite(results, "%h %h\n", 32'hffffffff, {OutBits{1'b0}});
+        for (int i = 0; i < owed_q; i++) begin
+          $fwrite(results, "%h %h %h\n", 32'hffffffff, {OutBits{1'b0}}, |detected);
+        end
         owed_q <= 0;
         tail_q <= tail;
       end

@@ -19,6 +19,7 @@ module uart_echo #(
   parameter int Memories       = 2,
   parameter int CfgMemoryBits  = 8,
   parameter int CfgAddressBits = 16,
+  parameter bit Parity         = 1'b0,
   parameter int Delay          = 40
 ) (
   input  logic        clk_i,
@@ -36,6 +37,7 @@ module uart_echo #(
   localparam int ClassBits = (Classes > 1) ? $clog2(Classes) : 1;
   localparam int Beats     = Elements / Lanes;
   localparam int Words     = 4;  // per memory
+  localparam int IndexBits = (Memories > 1) ? $clog2(Memories) : 1;
   localparam int PlaceBits = $clog2(Memories * Words);
 
   logic                                   rx_valid, rx_error, rx_line, tx_valid, tx_ready;
@@ -60,7 +62,7 @@ module uart_echo #(
   uart_bridge #(
     .Elements(Elements), .Lanes(Lanes), .InBits(InBits), .Classes(Classes), .ClassBits(ClassBits),
     .LogitBits(LogitBits), .LogitSigned(LogitSigned), .CfgBits(CfgBits), .Memories(Memories),
-    .CfgMemoryBits(CfgMemoryBits), .CfgAddressBits(CfgAddressBits),
+    .CfgMemoryBits(CfgMemoryBits), .CfgAddressBits(CfgAddressBits), .Parity(Parity),
     .Digest(64'hefcdab8967452301), .SilenceBits(10)
   ) u_bridge (
     .clk_i, .rst_ni,
@@ -70,10 +72,12 @@ module uart_echo #(
     .valid_i(result_valid), .ready_o(result_ready), .data_i(result),
     .cfg_valid_o(cfg_valid), .cfg_write_o(cfg_write), .cfg_memory_o(cfg_memory),
     .cfg_address_o(cfg_address), .cfg_data_o(cfg_wdata), .cfg_data_i(cfg_rdata_q),
+    .detected_i(detected_q),
     .led_o
   );
 
   logic [CfgBits-1:0]   words [Memories*Words];
+  logic [Memories-1:0]  detected_q;  // by the lowest bit of the word read last; a write clears it
   logic [PlaceBits-1:0] place;
   logic [LogitBits-1:0] hash_d, hash_q;
   logic [15:0]          beat_q, delay_q;    // of this image; cycles until its result
@@ -118,6 +122,7 @@ module uart_echo #(
       address_o   <= 32'(cfg_address);
       cfg_word_q  <= words[place];
       if (cfg_write) words[place] <= cfg_wdata;
+      detected_q[IndexBits'(cfg_memory)] <= !cfg_write && words[place][0];
       if (busy_q || valid) breach_o <= 1'b1;
     end else begin
       cfg_word_q <= '1;  // the word is there for one cycle only
@@ -129,6 +134,7 @@ module uart_echo #(
       beats_o    <= '0;
       accesses_o <= '0;
       breach_o   <= 1'b0;
+      detected_q <= '0;
     end
   end
 

@@ -44,7 +44,7 @@ module uart_harness (
   uart_echo #(
     .Divider(25), .Elements(5), .Lanes(5), .InBits(1), .Classes(10), .LogitBits(17),
     .LogitSigned(1'b0), .CfgBits(200), .Memories(258),
-    .CfgMemoryBits(9), .CfgAddressBits(32), .Delay(0)
+    .CfgMemoryBits(9), .CfgAddressBits(32), .Parity(1'b1), .Delay(0)
   ) u_large (
     .clk_i, .rst_ni, .rx_i(large_rx_i), .tx_o(large_tx_o), .led_o(large_led_o),
     .cycles_o(large_cycles_o), .beats_o(large_beats_o), .accesses_o(large_accesses_o),

@@ -145,6 +145,49 @@ def test_a_flip_to_a_code_beyond_a_narrow_range_is_limited_in_rtl_as_in_the_grap
     assert (logits != graph.evaluate_all(x)[graph.logits]).any()
 
 
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory):
+    network, sizes, folding = SHAPES["binary"]
+    graph = network(sizes, signs=True)
+    plan = make_plan(graph, folding=folding, parity=True)
+    directory = tmp_path_factory.mktemp("protected") / "build"
+    build(graph, plan, directory)
+    return Made("binary", graph, plan, directory, site_table(graph, plan))
+
+
+def test_a_flip_of_any_one_bit_is_detected_and_changes_what_it_changes(
+    protected, simulator, compiled
+):
+    graph, x = protected.graph, random_images(protected.graph, 6)
+    sites = list(protected.sites)
+
+    found = simulate_faults(
+        protected.directory, x, [[], *([s] for s in sites)], cache=compiled, simulator=simulator
+    )
+
+    assert not found.detected[0].any()
+    assert found.detected[1:].all()
+    faults = [[site.fault] if site.fault is not None else [] for site in sites]
+    logits = np.array([graph.evaluate_all(x, group)[graph.logits] for group in [[], *faults]])
+    np.testing.assert_array_equal(found.logits, logits)
+    assert sum(site.parity for site in sites) == protected.sites.parity == 12 + 6 + 2 + 1 + 3
+
+
+def test_two_flips_of_one_word_pass_and_of_two_words_do_not(protected, simulator, compiled):
+    at = protected.sites.at
+    within = [at("fc0.weights", 3, 0), at("fc0.weights", 3, 7)]
+    apart = [at("fc0.weights", 3, 0), at("act0.thresholds", 1, 2)]
+    x = random_images(protected.graph, 2)
+    session = Session(load_build(protected.directory), x, compiled, simulator)
+
+    found = session.run([session.deposits(group) for group in (within, apart, [])])
+
+    assert found.detected.tolist() == [[False, False], [True, True], [False, False]]
+    numbers = {memory.name: i for i, memory in enumerate(session.net.memories)}
+    both = 1 << numbers["fc0.weights"] | 1 << numbers["act0.thresholds"]
+    assert found.summary["detected"] == [0, both, 0]
+
+
 def narrow(node):
     """The node with weights of -7..7, where -8 is read as -7."""
     if not isinstance(node.op, MatVec):

@@ -22,7 +22,8 @@ NETWORKS = {
 def board(request, tmp_path_factory):
     graph = NETWORKS[request.param]()
     place = tmp_path_factory.mktemp("board")
-    made = build(graph, make_plan(graph, cycles=12), place / "build")
+    plan = make_plan(graph, cycles=12, parity=request.param == "four bits")
+    made = build(graph, plan, place / "build")
     write_board(made, load_board("ulx3s"), place / "board")
     return graph, place / "board"
 

@@ -45,11 +45,13 @@ module mvu (
   matvec #(.Rows(64), .Columns(784), .Pe({PE}), .Simd({SIMD}), .InBits(1), .InKind(2),
            .WeightBits(1), .WeightKind(2), .AccBits(10), .Popcount(1), .CfgIndex(0),
            .CfgBits({PE * SIMD}), .CfgFirst(1)) u_matvec (
-    .valid_o(valid), .ready_i(ready), .data_o(data), .cfg_chain_i('0), .cfg_chain_o(chain), .*);
+    .valid_o(valid), .ready_i(ready), .data_o(data), .cfg_chain_i('0), .cfg_chain_o(chain),
+    .detected_o(), .*);
   threshold #(.Channels(64), .Lanes({PE}), .AccBits(10), .AccSigned(0), .ThresholdBits(10),
               .ThresholdSigned(0), .Steps(1), .OutBits(1), .CfgIndex(1),
               .CfgBits({PE * SIMD})) u_threshold (
-    .valid_i(valid), .ready_o(ready), .data_i(data), .cfg_chain_i(chain), .*);
+    .valid_i(valid), .ready_o(ready), .data_i(data), .cfg_chain_i(chain), .detected_o(),
+    .*);
 endmodule
 """
 SYNTHESIS = """

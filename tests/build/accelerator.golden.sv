@@ -24,7 +24,9 @@ module accelerator #(
   input  logic [1:0] cfg_memory_i,
   input  logic [1:0] cfg_address_i,
   input  logic [9:0] cfg_data_i,
-  output logic [9:0] cfg_data_o
+  output logic [9:0] cfg_data_o,
+  // protection: which memories have given a damaged word
+  output logic [2:0] detected_o
 );
 
   logic fc0_valid, fc0_ready;
@@ -73,7 +75,8 @@ module accelerator #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
     .cfg_chain_i(cfg_chain_2),
-    .cfg_chain_o(cfg_data_o)
+    .cfg_chain_o(cfg_data_o),
+    .detected_o(detected_o[0])
   );
 
   threshold #(
@@ -108,7 +111,8 @@ module accelerator #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
     .cfg_chain_i('0),
-    .cfg_chain_o(cfg_chain_1)
+    .cfg_chain_o(cfg_chain_1),
+    .detected_o(detected_o[1])
   );
 
   width #(
@@ -128,7 +132,8 @@ module accelerator #(
 
   fifo #(
     .Depth(2),
-    .Bits(2)
+    .Bits(2),
+    .Form(1)
   ) u_act0_fifo (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -174,7 +179,8 @@ module accelerator #(
     .cfg_address_i(cfg_address_i),
     .cfg_data_i(cfg_data_i),
     .cfg_chain_i(cfg_chain_1),
-    .cfg_chain_o(cfg_chain_2)
+    .cfg_chain_o(cfg_chain_2),
+    .detected_o(detected_o[2])
   );
 
   argmax #(

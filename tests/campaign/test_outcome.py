@@ -32,6 +32,15 @@ def test_other_logits_with_the_same_class_are_tolerable():
     assert direction.tolist() == [["unchanged", "unchanged"]]
 
 
+def test_a_pair_that_was_detected_is_so_whatever_became_of_it():
+    clean = Answers(np.array([[5, 1], [5, 1]]), np.array([0, 0]))
+    seen = np.array([[True, True], [False, True]])
+    logits, classes = np.array([[[5, 1], [1, 5]], [[1, 5], [5, 2]]]), np.array([[0, 1], [1, 0]])
+    outcome, direction = classify(clean, Answers(logits, classes, seen), np.array([0, 0]))
+    assert outcome.tolist() == [["detected", "detected"], ["critical", "detected"]]
+    assert direction.tolist()[0] == ["unchanged", "right_to_wrong"]
+
+
 @settings(max_examples=25, deadline=None)
 @given(chains())
 def test_all_faults_at_once_equal_the_reference_fault_by_fault(graph):

@@ -54,6 +54,15 @@ def flip_lowest_bit(words):
     return [first[:-1] + f"{int(first[-1], 16) ^ 1:x}", *words[1:]]
 
 
+def test_parity_detects_every_single_flip_in_rtl(network, compiled, tmp_path):
+    folder, data = network
+    graph = load_build(folder / "build").graph()
+    build(graph, make_plan(graph, parity=True), tmp_path / "build")
+    record = run_campaign(recipe(tmp_path / "build"), data, out=tmp_path / "out", cache=compiled)
+    assert record.outcomes == dict.fromkeys(record.outcomes, 0) | {"detected": record.pairs}
+    assert record.changed_pairs == 0
+
+
 def test_every_pair_agrees_in_model_and_rtl(network, compiled):
     folder, data = network
     record = run_campaign(recipe(folder / "build"), data, out=folder / "out", cache=compiled)
@@ -104,7 +113,8 @@ def test_a_single_wrong_pair_is_found_in_class_or_logits_alone(
 
     def simulated(directory, x, sites, *, cache):
         assert [site.fault for group in sites for site in group] == list(faults)
-        return FaultResponse(logits, classes, (classes < 0).any(axis=1).astype(int), cycles=0)
+        hung = (classes < 0).any(axis=1).astype(int)
+        return FaultResponse(logits, classes, hung, detected=np.zeros_like(classes), cycles=0)
 
     monkeypatch.setattr("sim.accelerator.simulate_faults", simulated)
     case = execute(campaign, unit, cache=compiled)

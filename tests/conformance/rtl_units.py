@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from flow.build.images import PADDING, image_bits, image_text, memory_layouts, read_image
+from flow.build.images import (
+    PADDING,
+    image_bits,
+    image_text,
+    memory_layouts,
+    read_image,
+    with_parity,
+)
 from flow.build.parameters import unit_parameters
 from flow.ir import Edge, Fault, apply_faults
 from sim.vectors import Case, Store
@@ -12,7 +19,19 @@ from tests.conformance.hls_units import beats
 
 
 def stored_case(
-    name, given, folding, source, x, *, steps, stages, spare=3, index=5, parameters=None, fed=None
+    name,
+    given,
+    folding,
+    source,
+    x,
+    *,
+    steps,
+    stages,
+    spare=3,
+    index=5,
+    parameters=None,
+    fed=None,
+    parity=False,
 ):
     """A MatVec or Threshold on ``x``; the configuration bus is ``spare`` bits wider than a word.
 
@@ -28,6 +47,7 @@ def stored_case(
         return tuple(beats(output.encode(changed.evaluate(x)), folding.pe, output.bits))
 
     layouts = memory_layouts(given, folding, node="unit")
+    layouts = tuple(map(with_parity, layouts)) if parity else layouts
     most = max(layout.bits for layout in layouts)
 
     def store(place, layout):
@@ -47,7 +67,10 @@ def stored_case(
 
     return Case(
         name=name,
-        parameters=parameters or unit_parameters(given, folding, "unit", edge),
+        parameters={
+            **(parameters or unit_parameters(given, folding, "unit", edge)),
+            **({"Parity": 1} if parity else {}),
+        },
         in_bits=fed.shape[-1] * source.bits,
         out_bits=folding.pe * output.bits,
         inputs=tuple(beats(source.encode(fed), fed.shape[-1], source.bits)),
@@ -67,7 +90,8 @@ def _visible_change(op, layout, shows):
     for address in reversed(np.flatnonzero((layout.parameter != PADDING).all(axis=1))):
         for seed in range(100):
             bits = np.flatnonzero(np.random.default_rng(seed).random(layout.bits) < 0.5)
-            changed = apply_faults(op, [_flip(layout, address, bit) for bit in bits])
+            faults = [_flip(layout, address, b) for b in bits if layout.parameter[address, b] >= 0]
+            changed = apply_faults(op, faults)
             if shows(changed):
                 return int(address), changed, sum(1 << int(bit) for bit in bits)
     raise AssertionError(f"no change of {layout.name} shows in the outputs; choose other inputs")

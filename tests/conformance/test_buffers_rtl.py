@@ -1,6 +1,7 @@
 """The units that only move words: replay, width and fifo."""
 
 import random
+from itertools import product
 
 import pytest
 
@@ -77,12 +78,13 @@ def test_width_keeps_the_order_of_elements(simulator, compiled, tmp_path):
 @pytest.mark.rtl
 def test_fifo_keeps_the_order_of_words(simulator, compiled, tmp_path):
     cases = []
-    for depth, bits in [(1, 4), (2, 8), (3, 65), (5, 1), (8, 8)]:
+    sizes = [(1, 4), (2, 8), (3, 65), (5, 1), (8, 8)]
+    for (depth, bits), form in product(sizes, range(3)):
         data = tuple(words(24, bits))
         cases.append(
             Case(
-                name=f"f{depth}",
-                parameters={"Depth": depth, "Bits": bits},
+                name=f"f{depth}form{form}",
+                parameters={"Depth": depth, "Bits": bits, "Form": form},
                 in_bits=bits,
                 out_bits=bits,
                 inputs=data,

@@ -70,7 +70,7 @@ def grouped_case(number):
     )
 
 
-def depthwise_case(number):
+def depthwise_case(number, *, parity=False):
     """One row of the second table, on depthwise.sv."""
     channels, taps, pe, *kinds, popcount = DEPTHWISE[number]
     rng = np.random.default_rng(number)
@@ -79,9 +79,9 @@ def depthwise_case(number):
     fed = in_order(x.reshape(len(x), taps, -1), channels // pe).reshape(len(x), -1, pe)
     given = parameters(op, folding, source)
     del given["Simd"], given["Groups"]
-    return stored_case(
-        f"d{number}", op, folding, source, x, steps=taps, stages=STAGES, parameters=given, fed=fed
-    )
+    name = f"p{number}" if parity else f"d{number}"
+    sizes = {"steps": taps, "stages": STAGES, "parity": parity}
+    return stored_case(name, op, folding, source, x, **sizes, parameters=given, fed=fed)
 
 
 @pytest.mark.rtl
@@ -105,5 +105,6 @@ def test_a_grouped_product_of_the_kernel_equals_the_reference():
 @pytest.mark.rtl
 def test_a_depthwise_product_equals_the_reference(simulator, compiled, tmp_path):
     cases = [depthwise_case(number) for number in range(len(DEPTHWISE))]
+    cases.append(depthwise_case(0, parity=True))
 
     run_unit("depthwise", cases, work=tmp_path, cache=compiled, simulator=simulator)

@@ -42,7 +42,7 @@ CLAMPED = [
 ]
 
 
-def case(number, *, vectors=4):
+def case(number, *, vectors=4, parity=False):
     """One row of the table on random codes and on all four pairs of extremes."""
     rows, columns, folding, source, kind, accumulator, popcount = CASES[number]
     rng = np.random.default_rng(number)
@@ -52,7 +52,9 @@ def case(number, *, vectors=4):
     x = any_codes(rng, source, (vectors, columns))
     x[0], x[-1] = source.code_lo, source.code_hi
     steps = columns // folding.simd
-    return stored_case(f"m{number}", op, folding, source, x, steps=steps, stages=STAGES)
+    name = f"p{number}" if parity else f"m{number}"
+    sizes = {"steps": steps, "stages": STAGES, "parity": parity}
+    return stored_case(name, op, folding, source, x, **sizes)
 
 
 def clamped(number, *, vectors=4):
@@ -78,5 +80,6 @@ def clamped_case(number):
 def test_the_unit_equals_the_reference(simulator, compiled, tmp_path):
     cases = [case(number) for number in range(len(CASES))]
     cases += [clamped_case(number) for number in range(len(CLAMPED))]
+    cases += [case(number, parity=True) for number in (0, 4, 6)]
 
     run_unit("matvec", cases, work=tmp_path, cache=compiled, simulator=simulator)

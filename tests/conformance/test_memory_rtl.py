@@ -30,6 +30,24 @@ def test_memory_reads_and_writes_its_words(simulator, compiled, tmp_path):
             )
         )
 
+    for index, (words, bits, spare) in enumerate([(1, 1, 0), (5, 7, 2), (6, 80, 0)], start=8):
+        payload = [rng.getrandbits(bits) for _ in range(words)]
+        image = tuple(word | (word.bit_count() & 1) << bits for word in payload)
+        cases.append(
+            Case(
+                name=f"m{words}x{bits}parity",
+                parameters={"Words": words, "Bits": bits, "Parity": 1},
+                in_bits=max(1, (words - 1).bit_length()),
+                out_bits=bits,
+                inputs=(),
+                outputs=(),
+                vector=0,
+                steps=1,
+                stages=1,
+                stores=(Store(image, bits + 1, bits + 1 + spare, index, 0, 0, ()),),
+            )
+        )
+
     run_unit("memory", cases, work=tmp_path, cache=compiled, simulator=simulator)
 
 

@@ -38,7 +38,7 @@ def inputs(op, source):
     return np.clip(x, lo, hi)
 
 
-def case(number):
+def case(number, *, parity=False):
     """One row of the table; thresholds include both ends of their type."""
     channels, lanes, source, kind, steps, base, output, signs = CASES[number]
     source, kind = IntType.parse(source), IntType.parse(kind)
@@ -51,11 +51,14 @@ def case(number):
         np.sort(thresholds, axis=1), kind, sign, base, IntType.parse(output), signs_stored=signs
     )
     x = inputs(op, source)
-    return stored_case(f"t{number}", op, fold(lanes), source, x, steps=1, stages=STAGES)
+    name = f"p{number}" if parity else f"t{number}"
+    sizes = {"steps": 1, "stages": STAGES, "parity": parity}
+    return stored_case(name, op, fold(lanes), source, x, **sizes)
 
 
 @pytest.mark.rtl
 def test_the_unit_equals_the_reference(simulator, compiled, tmp_path):
     cases = [case(number) for number in range(len(CASES))]
+    cases += [case(number, parity=True) for number in (1, 4)]
 
     run_unit("threshold", cases, work=tmp_path, cache=compiled, simulator=simulator)

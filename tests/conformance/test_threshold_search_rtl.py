@@ -28,7 +28,7 @@ CASES = [
 ]
 
 
-def case(number):
+def case(number, *, parity=False):
     """One row of the table; thresholds include both ends of their type."""
     channels, lanes, source, kind, steps, base, output, signs, ordered = CASES[number]
     source, kind = IntType.parse(source), IntType.parse(kind)
@@ -52,12 +52,14 @@ def case(number):
     x = np.concatenate([x[rng.choice(len(x), 20)], rng.integers(lo, hi + 1, (60, channels))])
     if not ordered:  # the two forms must be told apart
         assert (op.evaluate(x) != replace(op, compare=Compare.COUNT).evaluate(x)).any()
-    stages = search_stages(steps)
-    return stored_case(f"t{number}", op, fold(lanes), source, x, steps=1, stages=stages)
+    name = f"p{number}" if parity else f"t{number}"
+    sizes = {"steps": 1, "stages": search_stages(steps), "parity": parity}
+    return stored_case(name, op, fold(lanes), source, x, **sizes)
 
 
 @pytest.mark.rtl
 def test_the_unit_equals_the_reference(simulator, compiled, tmp_path):
     cases = [case(number) for number in range(len(CASES))]
+    cases += [case(number, parity=True) for number in (1, 3)]
 
     run_unit("threshold_search", cases, work=tmp_path, cache=compiled, simulator=simulator)

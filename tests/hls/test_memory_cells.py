@@ -25,6 +25,21 @@ def test_a_shallow_memory_is_distributed_ram(tmp_path):
     assert "DP16KD" not in found
 
 
+def fifo(work, depth, form):
+    """ECP5 cells of fifo.sv with words of 32 bits, by type."""
+    return cells("fifo", {"Depth": depth, "Bits": 32, "Form": form}, work=work)
+
+
+def test_a_fifo_is_the_memory_its_form_says(tmp_path):
+    distributed, registers, block = (fifo(tmp_path, d, f) for d, f in ((16, 0), (2, 1), (512, 2)))
+
+    assert distributed["TRELLIS_DPR16X4"] == 32 / 4
+    assert not registers.keys() & {"TRELLIS_DPR16X4", "DP16KD"}
+    assert registers["TRELLIS_FF"] == 2 * 32 + 5  # count and high water of two bits, and ready
+    assert block["DP16KD"] == 1
+    assert block["TRELLIS_FF"] < 32 + 48  # one way around the RAM; counters are the rest
+
+
 def test_a_line_buffer_is_block_ram_with_its_output_register_inside(tmp_path):
     unit, what, sizes = SIZES[0]
     found = cells(unit, sizes, work=tmp_path)

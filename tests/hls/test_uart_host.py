@@ -21,8 +21,8 @@ class Loopback:
         self._waiting = b""
 
     @staticmethod
-    def identification(*, version=2, magic=b"bp"):
-        sizes = [version, 5, 3, 0, 2, 0, 2, 1, 4, 0, 2, 1]
+    def identification(*, version=2, magic=b"bp", flags=1):
+        sizes = [version, 5, 3, 0, 2, 0, 2, flags, 4, 0, 10, 0]
         return b"\0" + magic + bytes(sizes) + bytes.fromhex(DIGEST)[:8]
 
     def write(self, data):
@@ -40,7 +40,7 @@ def test_the_identification_is_read():
     identity = Board(Loopback()).identification
     assert (identity.elements, identity.input_bits, identity.classes) == (3, 5, 2)
     assert (identity.logit_bytes, identity.logits_signed) == (2, True)
-    assert (identity.word_bytes, identity.memories) == (4, 258)
+    assert (identity.word_bytes, identity.memories, identity.parity) == (4, 10, False)
     assert identity.digest == DIGEST[:16]
 
 
@@ -93,6 +93,19 @@ def test_a_refusal_names_command_and_status():
     with pytest.raises(RefusedError, match=r"refused command 4 with status 5 \(no_memory\)$") as no:
         board.read(9, 0)
     assert no.value.status is Status.NO_MEMORY
+
+
+def test_memories_that_report_are_named_by_number():
+    protected = Loopback.identification(flags=3)
+    board = Board(Loopback(IDENTIFY=protected, DETECTED=b"\0\x81\x02"))
+    assert board.detected() == (0, 7, 9)
+
+
+def test_a_board_without_parity_is_not_asked():
+    port = Loopback()
+    with pytest.raises(InputError, match=r"^board: its memories have no parity; build with"):
+        Board(port).detected()
+    assert len(port.sent) == 1
 
 
 def test_a_silent_board_is_an_error():

@@ -16,7 +16,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench bench-certify bench-hw lint fmt clean
+.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw lint fmt clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ bench: $(VENV)/ready  ## time and memory of lowering and of the batched engine, 
 
 bench-certify: $(VENV)/ready  ## the AAAI 2021 benchmark: NETWORK=mnist_mlp.h5, MNIST in BITPROOF_DATA, SECONDS per image
 	$(VENV)/bin/python -m tests.bench.certify $(NETWORK) --seconds $(SECONDS)
+
+bench-flips: $(VENV)/ready  ## every single flip of GRAPH=graph.json on DATA, IMAGES of them; beside re-running
+	$(VENV)/bin/python -m tests.bench.flips $(GRAPH) $(DATA) $(if $(IMAGES),--images $(IMAGES))
 
 bench-hw: $(VENV)/ready  ## area, clock, cycles and simulation speed of the hardware, beside its targets
 	$(VENV)/bin/python -m tests.bench.hardware

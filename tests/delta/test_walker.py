@@ -1,0 +1,73 @@
+"""Flips followed by their differences leave the logits of the reference, on every op."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flow.certify.stored_bits import StoredBits
+from flow.delta import Program, Walker
+from flow.engine import BatchedEngine
+from flow.errors import InputError
+from flow.ir import Edge, Graph, IntType, Node
+from flow.ops import ArgMax, MatVec, MaxPool, Reshape, SumPool, Threshold, Window
+from tests.engine.chains import random_inputs
+from tests.engine.images import random_image_graph
+
+
+def assert_flips_equal_the_reference(graph, seed, *, flips=40, images=3):
+    x = random_inputs(graph, images)
+    program = Program.of(graph)
+    found = Walker(program).strike(BatchedEngine(graph).run_edges(x, program.edges))
+    bits = StoredBits.of(graph)
+    assert found.result.shape == (images, len(bits))
+    chosen = np.random.default_rng(seed).permutation(len(bits))[:flips]
+    for k in map(int, chosen):
+        want = graph.evaluate_all(x, [bits.fault(k)])[graph.logits]
+        np.testing.assert_array_equal(found.logits[found.result[:, k]], want)
+    np.testing.assert_array_equal(found.image[found.clean], np.arange(images))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_flips_in_image_networks_equal_the_reference(seed):
+    assert_flips_equal_the_reference(random_image_graph(seed), seed)
+
+
+@pytest.mark.parametrize("pool", [MaxPool((2, 2), (2, 2)), SumPool((2, 2), (2, 2), IntType(4))])
+@pytest.mark.parametrize("seed", range(4))
+def test_flips_ahead_of_a_pool_equal_the_reference(pool, seed):
+    rng = np.random.default_rng(seed)
+    kind, acc = IntType(3, True), IntType(7, True)
+    levels = np.sort(rng.integers(-12, 12, (2, 3)))
+    out = pool.out_type(Edge((4, 4, 2), IntType(2)))
+    nodes = (
+        Node("window", Window((2, 2)), ("x",), "a"),
+        Node("conv", MatVec(rng.integers(-4, 4, (2, 4)), kind, acc), ("a",), "b"),
+        Node("act", Threshold(levels, acc, [1, -1], 0, IntType(2), signs_stored=True), ("b",), "c"),
+        Node("pool", pool, ("c",), "d"),
+        Node("flat", Reshape((out.elements,)), ("d",), "e"),
+        Node("fc", MatVec(rng.integers(-4, 4, (3, out.elements)), kind, acc), ("e",), "f"),
+        Node("argmax", ArgMax(), ("f",), "class"),
+    )
+    graph = Graph("pooled", "x", Edge((5, 5, 1), IntType(3, True)), nodes, "class")
+    assert_flips_equal_the_reference(graph, seed, flips=200, images=5)
+
+
+def test_only_a_product_that_is_all_the_rest_sees_is_a_cut():
+    square = MatVec(np.eye(2, dtype=int), IntType(2, True), IntType(4, True))
+    around = (
+        Node("fc0", square, ("x",), "a"),
+        Node("fc1", square, ("a",), "b"),
+        Node("fc2", square, ("b",), "c"),
+        Node("argmax", ArgMax(), ("c",), "class"),
+    )
+    chain = Graph("chain", "x", Edge((2,), IntType(2)), around, "class")
+    assert [step.cut for step in Program.of(chain).steps] == [True, True, True]
+
+
+def test_logits_without_arithmetic_are_refused():
+    nodes = (Node("flat", Reshape((4,)), ("x",), "a"), Node("argmax", ArgMax(), ("a",), "class"))
+    graph = Graph("moved", "x", Edge((2, 2), IntType(2)), nodes, "class")
+    with pytest.raises(InputError, match="'a': logits that no arithmetic made"):
+        Program.of(graph)

@@ -44,6 +44,8 @@ class Method(StrEnum):
     """How stored bits, or inputs (pgd, fgsm), are attacked."""
 
     BFA = "bfa"
+    TBFA = "tbfa"
+    DNL = "dnl"
     GREEDY = "greedy"
     RANDOM = "random"
     PGD = "pgd"

@@ -199,6 +199,14 @@ def test_inputs_are_attacked_within_each_radius(bitproof, graph_file):
     assert moved <= still
 
 
+def test_stored_bits_are_attacked_towards_a_class(bitproof, graph_file):
+    how = ("--method", "tbfa", "--target", "3", "--source", "5", "--stealthy", "--budget", "2")
+    status, out, _ = bitproof("attack", graph_file, *how, "--data", "digits", "--json")
+    (run,) = json.loads(out)["runs"]
+    assert (status, run["method"]) == (0, "tbfa-3")
+    assert len(run["steps"]) <= 2
+
+
 def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_path):
     target = tmp_path / "accelerator"
     assert bitproof("build", graph_file, "-o", target)[0] == 0
@@ -243,6 +251,14 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
                 "1",
             ),
             "--seconds is of --method complete",
+        ),
+        (
+            ("attack", "{graph}", "--data", "digits", "--method", "tbfa"),
+            "--target is the class of --method tbfa, which needs it",
+        ),
+        (
+            ("attack", "{graph}", "--data", "digits", "--method", "dnl", "--stealthy"),
+            "--source and --stealthy are of --method tbfa",
         ),
         (
             ("attack", "{graph}", "--data", "digits", "--method", "fgsm", "--budget", "1"),

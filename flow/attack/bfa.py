@@ -13,7 +13,6 @@ from flow.attack.loss import CrossEntropy, Loss, logit_temperature
 from flow.attack.result import AttackResult
 from flow.attack.rounds import Progress, Proposal, draw_batch, play
 from flow.attack.surrogate import Surrogate, by_layer
-from flow.certify.chain import check_chain
 from flow.certify.stored_bits import StoredBits
 from flow.engine import BatchedEngine
 from flow.ir import Array, Fault, Graph
@@ -45,11 +44,10 @@ def bfa(
         progress: called with (flips committed, budget).
 
     Raises:
-        InputError: labels do not fit, a set is empty, the sets share an image, or the graph is no
-            chain of one-dimensional layers.
+        InputError: labels do not fit, a set is empty, the sets share an image, or an op of the
+            graph has no gradient.
     """
     x, y = draw_batch(graph, (x_attack, y_attack), evaluate_on, batch=batch, seed=seed)
-    check_chain(graph, x, y)
     engine = BatchedEngine(graph, device=device)
     temperature = None
     if loss is None:
@@ -59,7 +57,7 @@ def bfa(
     clean_loss = surrogate.exact_loss(())
     return play(
         engine,
-        _proposals(surrogate, clean_loss, budget),
+        proposals(surrogate, clean_loss, budget),
         method="bfa",
         seed=seed,
         budget=budget,
@@ -70,9 +68,16 @@ def bfa(
     )
 
 
-def _proposals(surrogate: Surrogate, loss: float, budget: int) -> Iterator[Proposal]:
+def proposals(
+    surrogate: Surrogate, loss: float, budget: int, *, most: int | None = None
+) -> Iterator[Proposal]:
+    """Steps of at most ``most`` flips, while one raises the loss and the budget is not spent."""
     flips: tuple[Fault, ...] = ()
-    while (found := _search(surrogate, flips, loss, budget - len(flips))) is not None:
+    while True:
+        left = budget - len(flips)
+        found = _search(surrogate, flips, loss, left if most is None else min(most, left))
+        if found is None:
+            return
         proposal, loss = found
         flips += proposal.flips
         yield proposal

@@ -33,6 +33,27 @@ class CrossEntropy:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Towards:
+    """The negative mean cross-entropy to the class ``target``; of images of class ``source`` only
+    where one is given. With ``keep`` the cross-entropy of all other images is held down too, and
+    has a gradient (T-BFA types 1, 2 and 3; Rakin et al., TPAMI 2021)."""
+
+    temperature: float
+    target: int
+    source: int | None = None
+    keep: bool = False
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
+        scaled = logits / self.temperature
+        moved = torch.ones_like(y, dtype=torch.bool) if self.source is None else y == self.source
+        wanted = torch.full_like(y[moved], self.target)
+        loss = -torch.nn.functional.cross_entropy(scaled[moved], wanted)
+        if self.keep and not bool(moved.all()):
+            loss = loss - torch.nn.functional.cross_entropy(scaled[~moved], y[~moved])
+        return loss
+
+
 def logit_temperature(logits: Array) -> float:
     """Half the mean lead of the first over the second logit, at least 1.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow.attack.surrogate import Reals, pull_back
-from flow.certify.affine import fold, pulled
+from flow.attack.gradient import Reals, gradients
 from flow.certify.box import Box, propagate
 from flow.engine import BatchedEngine
-from flow.ir import Array, Edge, Graph
-from flow.ops import MaxPool, Threshold
-from flow.ops.window import slide
+from flow.ir import Array
+from flow.ops import Threshold
 
 Progress = Callable[[int, int], None]
 
@@ -114,47 +112,13 @@ def _descend(
         lead = np.zeros(edges[engine.graph.logits].shape)
         lead[rows, rivals], lead[rows, labels] = 1.0, -1.0
         widths = {name: np.maximum(1.0, width * left) for name, width in spread.items()}
-        gradient = input_gradient(engine.graph, edges, lead, widths)
+        pulls = gradients(engine.graph, edges, lead, widths)
+        gradient = pulls.get(engine.graph.input, np.zeros(grid.shape))
         size = np.abs(gradient).mean(axis=tuple(range(1, gradient.ndim)), keepdims=True)
         speed = descent.memory * speed + gradient / np.where(size > 0, size, 1.0)
         stride = descent.stride * left * (box.hi - box.lo)
         now = np.clip(now + stride * np.sign(speed), box.lo, box.hi)
     return found, hit
-
-
-def input_gradient(
-    graph: Graph, edges: Mapping[str, Array], lead: Reals, spread: Mapping[str, Reals]
-) -> Reals:
-    """The gradient of ``lead . logits`` at the input, where the edges carry these values.
-
-    A staircase counts as ramps of its ``spread``, a largest element as the mean of all that are.
-
-    Raises:
-        InputError: an op has no gradient.
-    """
-    kinds, pulls = graph.edges(), {graph.logits: lead}
-    for node in reversed(graph.nodes[:-1]):
-        pull = pulls.pop(node.output, None)
-        if pull is None:
-            continue
-        if isinstance(node.op, Threshold):
-            values = edges[node.inputs[0]]
-            parts = [pull_back(node.op, values, pull, spread=spread[node.name])]
-        elif isinstance(node.op, MaxPool):
-            parts = [_largest(node.op, edges[node.inputs[0]], pull, kinds[node.inputs[0]])]
-        else:
-            parts, _ = pulled(node.op, pull, [kinds[name] for name in node.inputs])
-        for name, part in zip(node.inputs, parts, strict=True):
-            pulls[name] = pulls[name] + part if name in pulls else part
-    return pulls.get(graph.input, np.zeros((len(lead), *graph.input_edge.shape)))
-
-
-def _largest(op: MaxPool, x: Array, pull: Reals, edge: Edge) -> Reals:
-    taps = slide(x, op.kernel, op.stride, op.dilation)
-    taps = taps.reshape(*pull.shape[:3], -1, pull.shape[3])
-    highest = taps == taps.max(axis=3, keepdims=True)
-    share = pull[:, :, :, None] * highest / highest.sum(axis=3, keepdims=True)
-    return fold(share, edge, op.kernel, op.stride, op.dilation)
 
 
 def on_grid(points: Reals, box: Box, *, bipolar: bool) -> Array:

@@ -15,6 +15,7 @@ class Stop(StrEnum):
     """Why an attack ended."""
 
     GUESS = "random guess"  # the accuracy fell to that of guessing
+    TARGET = "target class"  # the images meant get it
     BUDGET = "budget"
     STUCK = "no candidate"  # no flip is expected, or none was found, to raise the loss
 
@@ -26,6 +27,7 @@ class Step:
     ``gain`` is the rise of the loss that first-order search expected, ``loss`` the exact loss on
     the attack batch afterwards (both None where the method looks at none), ``hamming_distance``
     the stored bits that differ from the clean graph: a bit flipped back counts no more.
+    ``success`` is the share of the images meant that get a targeted attack's class.
     """
 
     flips: tuple[Fault, ...]
@@ -33,6 +35,7 @@ class Step:
     loss: float | None
     accuracy: float
     hamming_distance: int
+    success: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class AttackResult:
                     "loss": step.loss,
                     "accuracy": step.accuracy,
                     "hamming_distance": step.hamming_distance,
+                    "success": step.success,
                 }
                 for step in self.steps
             ],

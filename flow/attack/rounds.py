@@ -26,6 +26,30 @@ class Proposal:
     loss: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What ends an attack: the network only guesses, or ``target`` is the class given to the
+    images of class ``source`` (of all other classes where there is none), but for a share of
+    1 in 100."""
+
+    target: int | None = None
+    source: int | None = None
+
+    def success(self, classes: Array, y: Array) -> float | None:
+        """The share of the images meant that get the target class; None of an untargeted goal."""
+        if self.target is None:
+            return None
+        meant = y != self.target if self.source is None else y == self.source
+        return float((classes[meant] == self.target).mean())
+
+    def reached(self, graph: Graph, accuracy: float, success: float | None) -> bool:
+        """Whether the attack is over."""
+        return accuracy <= guess_accuracy(graph) if success is None else success >= 0.99
+
+
+UNTARGETED = Goal()
+
+
 def play(
     engine: BatchedEngine,
     proposals: Iterator[Proposal],
@@ -36,22 +60,25 @@ def play(
     evaluate_on: Images,
     clean_loss: float | None = None,
     temperature: float | None = None,
+    goal: Goal = UNTARGETED,
     progress: Progress | None = None,
 ) -> AttackResult:
-    """Commit proposals until the accuracy is that of guessing, the budget is spent or none comes.
+    """Commit proposals until the goal is reached, the budget is spent or none comes.
 
     A proposal never holds more flips than the budget leaves.
     """
     x, y = evaluate_on
 
-    def accuracy(flips: tuple[Fault, ...]) -> float:
-        return float((engine.run(x, flips) == y).mean())
+    def judged(flips: tuple[Fault, ...]) -> tuple[float, float | None]:
+        classes = engine.run(x, flips)
+        return float((classes == y).mean()), goal.success(classes, y)
 
-    clean = now = accuracy(())
+    clean, success = judged(())
+    now = clean
     steps: list[Step] = []
     flips: tuple[Fault, ...] = ()
-    stop = Stop.GUESS
-    while now > guess_accuracy(engine.graph):
+    stop = Stop.GUESS if goal.target is None else Stop.TARGET
+    while not goal.reached(engine.graph, now, success):
         if len(flips) >= budget:
             stop = Stop.BUDGET
             break
@@ -60,10 +87,9 @@ def play(
             stop = Stop.STUCK
             break
         flips += proposal.flips
-        now = accuracy(flips)
-        steps.append(
-            Step(proposal.flips, proposal.gain, proposal.loss, now, hamming_distance(flips))
-        )
+        now, success = judged(flips)
+        distance = hamming_distance(flips)
+        steps.append(Step(proposal.flips, proposal.gain, proposal.loss, now, distance, success))
         if progress is not None:
             progress(len(flips), budget)
     return AttackResult(

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flow.attack.gradient import Reals, gradients
 from flow.attack.loss import Loss
-from flow.certify.stored_bits import StoredBits
-from flow.certify.struck import struck_outputs
+from flow.certify.stored_bits import Block, StoredBits
+from flow.certify.struck import flipped, struck_outputs
 from flow.engine import BatchedEngine
-from flow.engine.kernels import dense
 from flow.ir import Array, Fault, Graph
-from flow.ops import Add, ArgMax, MatVec, Threshold
-
-Reals = NDArray[np.float64]
+from flow.ops import Decode, MatVec, Threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +38,7 @@ class Surrogate:
         """A surrogate whose ramps fit the clean activations of ``x``."""
         clean = engine.run_all(x)
         spread = {
-            node.name: np.maximum(1.0, clean[node.inputs[0]].std(axis=0))
+            node.name: np.maximum(1.0, _deviation(clean[node.inputs[0]]))
             for node in engine.graph.nodes
             if isinstance(node.op, Threshold)
         }
@@ -55,25 +52,22 @@ class Surrogate:
     def gains(self, flips: tuple[Fault, ...]) -> Reals:
         """For every stored bit, in order, the expected rise of the loss if it is flipped next.
 
-        To first order in the output of the bit's own node and exact in what the flip does to that
-        output; for a weight whose accumulator does not wrap this is ``dL/dw * (flipped - w)``.
+        To first order in the output of the bit's own node. What the flip does to that output is
+        exact, but for a weight that acts at many places, whose accumulators are taken not to wrap:
+        its gain is ``dL/dw * (flipped - w)``.
         """
         graph = self.engine.graph.with_faults(flips)
         edges = self.engine.run_all(self.x, flips)
         bits = StoredBits.of(graph)
         gains = np.zeros(len(bits))
-        _, gradient = self._loss(edges[graph.logits])
-        for node in reversed(graph.nodes):
-            if isinstance(node.op, ArgMax):
-                continue
-            before, after = edges[node.inputs[0]], edges[node.output]
-            for unit in range(after.shape[1]):
-                struck = struck_outputs(node.op, before, unit=unit)
-                for block in bits.blocks:
-                    if block.node == node.name:
-                        moved = struck[block.parameter] - after[:, unit]
-                        gains[block.positions(unit)] = moved @ gradient[:, unit]
-            gradient = pull_back(node.op, before, gradient, spread=self.spread.get(node.name))
+        _, at_logits = self._loss(edges[graph.logits])
+        pulls = gradients(graph, edges, at_logits, self.spread)
+        for block in bits.blocks:
+            node = graph.node(block.node)
+            if node.output in pulls:
+                before, after = edges[node.inputs[0]], edges[node.output]
+                found = block_gains(block, node.op, before, after, pulls[node.output])
+                gains[block.first : block.first + block.size] = found
         return gains
 
     def _loss(self, logits: Array) -> tuple[float, Reals]:
@@ -83,36 +77,39 @@ class Surrogate:
         return float(loss.detach()), gradient.numpy()
 
 
-@singledispatch
-def pull_back(op: Any, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
-    """The loss's gradient at the input of ``op``, from that at its output, channels last."""
-    raise TypeError(f"no gradient for {type(op).__name__}; register one in {__name__}")
+def block_gains(block: Block, op: Any, before: Array, after: Array, pull: Reals) -> Reals:
+    """The gain of every bit of one parameter; ``pull`` is the gradient at the output ``after``."""
+    if isinstance(op, MatVec) and (before.ndim > 2 or op.groups > 1):
+        return _weight_gains(op, before, pull).ravel()
+    x, y = (a.reshape(-1, a.shape[-1]) for a in (before, after))
+    at = pull.reshape(y.shape)
+    gains = []
+    for unit in range(y.shape[1]):
+        struck = struck_outputs(op, x, unit=unit)[block.parameter]
+        gains.append((struck - y[:, unit]) @ at[:, unit])
+    return np.concatenate(gains)
 
 
-@pull_back.register
-def _(op: MatVec, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
-    slope = 0.5 if op.popcount else 1.0
-    pulled: Reals = slope * (gradient @ dense(op))
-    return pulled
+def _weight_gains(op: MatVec, x: Array, pull: Reals) -> Reals:
+    """(rows, columns, bits): ``dL/dw * (flipped - w)`` of a product at many places."""
+    rows, columns = op.weights.shape
+    share = rows // op.groups
+    taps = x.reshape(-1, op.positions, op.groups, columns // op.positions).astype(np.float64)
+    at = pull.reshape(-1, op.groups, share)
+    slope = np.empty((rows, columns))
+    for group in range(op.groups):
+        seen = taps[:, :, group].reshape(len(taps), -1)
+        slope[group * share : (group + 1) * share] = at[:, group].T @ seen
+    codes = flipped(op.weights, op.weight_type)
+    if op.decode is Decode.CLAMP:
+        codes = np.clip(codes, op.weight_type.lo, op.weight_type.hi)
+    return slope[..., None] * (codes - op.read[..., None]) * (0.5 if op.popcount else 1.0)
 
 
-@pull_back.register
-def _(op: Add, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
-    pulled: Reals = gradient * op.multipliers[0]
-    return pulled
-
-
-@pull_back.register
-def _(op: Threshold, x: Array, gradient: Reals, *, spread: Reals | None) -> Reals:
-    if spread is None:
-        raise ValueError("a staircase needs the spread of its inputs")
-    height = 2 if op.output.bipolar else 1
-    slope = np.zeros(x.shape)
-    for step in range(op.thresholds.shape[1]):
-        # Between T - 1 and T lies the step; half-way makes the ramp symmetric.
-        slope += np.abs(x - op.thresholds[:, step] + 0.5) <= spread
-    pulled: Reals = gradient * op.sign * height * slope / (2 * spread)
-    return pulled
+def _deviation(values: Array) -> Reals:
+    """The standard deviation of each channel, over images and places."""
+    found: Reals = values.reshape(-1, values.shape[-1]).std(axis=0)
+    return found
 
 
 def by_layer(graph: Graph, gains: Reals) -> list[NDArray[np.int64]]:

@@ -30,7 +30,7 @@ def struck_outputs(op: Any, x: Array, *, unit: int) -> Mapping[str, Array]:
 @struck_outputs.register
 def _(op: MatVec, x: Array, *, unit: int) -> Mapping[str, Array]:
     row = op.weights[unit]
-    delta = (_read(op, _flipped(row, op.weight_type)) - _read(op, row)[:, None])[:, :, None]
+    delta = (_read(op, flipped(row, op.weight_type)) - _read(op, row)[:, None])[:, :, None]
     total = x @ _read(op, row) + delta * x.T[:, None, :]
     return {"weights": register(op, total).reshape(-1, len(x))}
 
@@ -40,7 +40,7 @@ def _(op: Threshold, x: Array, *, unit: int) -> Mapping[str, Array]:
     row, kind = op.thresholds[unit], op.threshold_type
     steps = row.size
     bank = np.broadcast_to(row, (steps, kind.bits, steps)).copy()
-    bank[np.arange(steps), :, np.arange(steps)] = _flipped(row, kind)
+    bank[np.arange(steps), :, np.arange(steps)] = flipped(row, kind)
     # One channel per flip: the op itself then says what its compare form makes of each bank.
     flips = replace(
         op,
@@ -91,9 +91,9 @@ def _(op: Add, unit: int) -> Add:
     )
 
 
-def _flipped(values: Array, kind: IntType) -> Array:
-    """(elements, bits): each value with each of its bits flipped."""
-    return kind.decode(kind.encode(values)[:, None] ^ (1 << np.arange(kind.bits)))
+def flipped(values: Array, kind: IntType) -> Array:
+    """(*values, bits): each value with each of its bits flipped."""
+    return kind.decode(kind.encode(values)[..., None] ^ (1 << np.arange(kind.bits)))
 
 
 def _read(op: MatVec, values: Array) -> Array:

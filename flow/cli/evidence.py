@@ -41,6 +41,13 @@ def attack(
     seed: Annotated[
         list[int] | None, typer.Option(min=0, help="One run each; repeat the option.")
     ] = None,
+    target: Annotated[int | None, typer.Option(min=0, help="Of tbfa: the class to reach.")] = None,
+    source: Annotated[
+        int | None, typer.Option(min=0, help="Of tbfa: the class to move; all others.")
+    ] = None,
+    stealthy: Annotated[
+        bool, typer.Option("--stealthy", help="Of tbfa: keep the other classes as they are.")
+    ] = False,
     output: Output = None,
     limit: Limit = None,
     json: Json = False,
@@ -51,6 +58,8 @@ def attack(
     if method in (Method.PGD, Method.FGSM):
         if budget is not None:
             raise InputError(f"--budget is of flips; {method} moves inputs by --radius")
+        if target is not None or source is not None or stealthy:
+            raise InputError("--target, --source and --stealthy are of --method tbfa")
         images = images_of(data, limit)
         with progress(f"attack {method} {graph.parent.name}") as step:
             record = evidence.attack_inputs(
@@ -74,6 +83,9 @@ def attack(
             method=method,
             budget=budget or 100,
             seeds=seed or [0],
+            target=target,
+            source=source,
+            stealthy=stealthy,
             progress=step,
         )
     emit(signed(record), as_json=json, output=output)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from flow.attack import Descent, bfa, exhaustive_best_flip, pgd, random_flips
+from flow.attack import Descent, bfa, dnl, exhaustive_best_flip, pgd, random_flips, tbfa
 from flow.attack.result import AttackResult
 from flow.certify import input_box
 from flow.certify.input import check_labels as check_classes
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
+from flow.ir import Graph
 from flow.stages import Images, Progress, Record, fitting
 
 
@@ -26,26 +28,28 @@ def attack(
     method: str,
     budget: int,
     seeds: Sequence[int],
+    target: int | None = None,
+    source: int | None = None,
+    stealthy: bool = False,
     progress: Progress | None = None,
 ) -> Record:
-    """Run an attack once per seed; the attack sees training images, the accuracy is the test's."""
+    """Run an attack once per seed; the attack sees training images, the accuracy is the test's.
+
+    Args:
+        method: ``bfa``, ``greedy``, ``random``, ``dnl``, or ``tbfa`` with ``target`` and, where it
+            is wanted, ``source`` and ``stealthy``.
+    """
+    if (method == "tbfa") != (target is not None):
+        raise InputError("--target is the class of --method tbfa, which needs it")
+    if target is None and (source is not None or stealthy):
+        raise InputError("--source and --stealthy are of --method tbfa")
     graph = load_graph(graph_path)
     on = (fitting(graph, test), test.y)
     results: list[AttackResult] = []
     started = perf_counter()
+    run = _search(graph, train, method, target, source, stealthy)
     for seed in seeds:
-        if method in ("bfa", "greedy"):
-            search = bfa if method == "bfa" else exhaustive_best_flip
-            source = (fitting(graph, train), train.y)
-            results.append(
-                search(graph, *source, budget=budget, seed=seed, evaluate_on=on, progress=progress)
-            )
-        elif method == "random":
-            results.append(
-                random_flips(graph, budget=budget, seed=seed, evaluate_on=on, progress=progress)
-            )
-        else:
-            raise InputError(f"method {method!r}: unknown; choose bfa, greedy or random")
+        results.append(run(budget=budget, seed=seed, evaluate_on=on, progress=progress))
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
@@ -56,9 +60,30 @@ def attack(
         "seconds": round(perf_counter() - started, 1),
         "hamming_distance": [r.hamming_distance for r in results],
         "accuracy": [r.accuracy for r in results],
+        "success": [r.steps[-1].success if r.steps else None for r in results],
         "stop": [str(r.stop) for r in results],
         "runs": [r.record() for r in results],
     }
+
+
+def _search(
+    graph: Graph,
+    train: Images,
+    method: str,
+    target: int | None,
+    source: int | None,
+    stealthy: bool,
+) -> Callable[..., AttackResult]:
+    """The attack that is asked for, with what it sees."""
+    if method in ("random", "dnl"):
+        return partial(random_flips if method == "random" else dnl, graph)
+    seen = (fitting(graph, train), train.y)
+    if target is not None:
+        return partial(tbfa, graph, *seen, target=target, source=source, stealthy=stealthy)
+    searches = {"bfa": bfa, "greedy": exhaustive_best_flip}
+    if method not in searches:
+        raise InputError(f"method {method!r}: unknown; choose bfa, tbfa, dnl, greedy or random")
+    return partial(searches[method], graph, *seen)
 
 
 def attack_inputs(

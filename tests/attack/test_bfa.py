@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.attack import CrossEntropy, Stop, bfa, logit_temperature
+from flow.attack.gradient import ramps
 from flow.attack.result import hamming_distance
-from flow.attack.surrogate import Surrogate, by_layer, pull_back
+from flow.attack.surrogate import Surrogate, by_layer
 from flow.certify import StoredBits
 from flow.engine import BatchedEngine
 from flow.errors import InputError
@@ -197,23 +198,10 @@ def test_labels_must_be_classes():
         bfa(graph, attack[0], attack[1] + 4, budget=1, seed=0, evaluate_on=test)
 
 
-def test_the_gradient_through_a_product_is_that_of_torch():
-    rng = np.random.default_rng(0)
-    for popcount in (False, True):
-        op = one_layer(BIPOLAR, columns=8, popcount=popcount).node("fc0").op
-        x = rng.choice([-1, 1], (5, 8))
-        gradient = rng.integers(-9, 10, (5, 4)).astype(np.float64)
-        leaf = torch.from_numpy(x).double().requires_grad_()
-        y = leaf @ torch.from_numpy(op.weights.copy()).double().T
-        ((y + 8) / 2 if popcount else y).backward(torch.from_numpy(gradient))
-        pulled = pull_back(op, x, gradient, spread=None)
-        np.testing.assert_array_equal(pulled, leaf.grad.numpy())
-
-
 def test_the_gradient_of_a_staircase_has_the_sign_of_its_channel():
     op = Threshold([[0, 4], [0, 4]], IntType(5, True), [1, -1], 0, IntType(2), signs_stored=True)
     x = np.array([[1, 1], [12, 12]])
-    pulled = pull_back(op, x, np.ones((2, 2)), spread=np.array([4.0, 4.0]))
+    pulled = ramps(op, x, np.ones((2, 2)), spread=np.array([4.0, 4.0]))
     assert pulled.tolist() == [[0.25, -0.25], [0.0, 0.0]]
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flow.attack.pgd import Descent, input_gradient, on_grid, pgd
+from flow.attack.gradient import gradients
+from flow.attack.pgd import Descent, on_grid, pgd
 from flow.certify import Box, Effort, Verdict, certify_complete, input_box
 from flow.engine import BatchedEngine
 from flow.ir import Edge, Graph, IntType, Node
@@ -128,7 +129,7 @@ def test_gradients_of_affine_image_graphs_are_exact(seed):
     graph = Graph("affine", "x", Edge((4, 3, 2), IntType(4)), nodes, "class")
     x, lead = random_inputs(graph, 1, seed) // 2, rng.integers(-4, 5, (1, 3)).astype(float)
     edges = graph.evaluate_all(x)
-    found = input_gradient(graph, edges, lead, {})
+    found = gradients(graph, edges, lead, {})[graph.input]
     for place in np.ndindex(*x.shape):
         more = x.copy()
         more[place] += 1

@@ -151,7 +151,7 @@ STAGES = {
     "linear bounds": (linear, set(OPS)),
     "checker": (checker, set(OPS)),
     "flips": (flips, set(OPS)),
-    "attack": (attack, {"MatVec", "Threshold", "ArgMax"}),
+    "attack": (attack, set(OPS)),
 }
 
 

@@ -44,6 +44,10 @@ bench-flips: $(VENV)/ready  ## every single flip of GRAPH=graph.json on DATA, IM
 bench-hw: $(VENV)/ready  ## area, clock, cycles and simulation speed of the hardware, beside its targets
 	$(VENV)/bin/python -m tests.bench.hardware
 
+.PHONY: bench-smoothing
+bench-smoothing: $(VENV)/ready  ## integer against float smoothing of two networks; MNIST in BITPROOF_DATA
+	$(VENV)/bin/python -m tests.bench.smoothing
+
 lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .

@@ -30,6 +30,8 @@ class Property(StrEnum):
     INPUT = "input"
     PIXEL = "pixel"
     BITS = "bits"
+    SMOOTHING = "smoothing"
+    WEIGHTS = "weights"
 
 
 class Bounds(StrEnum):

@@ -462,3 +462,44 @@ def test_an_unknown_pass_is_refused_with_the_known_ones(bitproof, graph_file, tm
     assert status == 2
     assert "--pass 'fold': no such pass; known are merge-layout, merge-adds" in one_line_error(err)
     assert not (tmp_path / "s.json").exists()
+
+
+def test_certify_by_smoothing_is_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "6")
+    how = ("--property", "smoothing", "--sigma", "3/2", "--samples", "200", "--lanes", "8")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    record = json.loads(out)
+    assert status == 0
+    assert sum(record["predicted"].values()) == 6
+    assert record["radii"][0]["certified"] == record["statistical"]
+    path = tmp_path / record["certificates"]
+    status, out, _ = bitproof("check", path, "--graph", graph_file, *on, "--json")
+    assert (status, json.loads(out)["enumerated"]) == (0, 6)
+    for wrong, message in (
+        (("--sigma", "one"), "--sigma 'one': give a number such as 1.5 or 3/2"),
+        ((), "--property smoothing needs --sigma, in pixel codes, such as 1.5"),
+        (("--sigma", "1", "--samples", "0"), "0 samples, 100 to select: give at least 1 of each"),
+    ):
+        arguments = ("--property", "smoothing", *wrong, *on, "--certificates", tmp_path)
+        status, _, err = bitproof("certify", graph_file, *arguments)
+        assert status == 2
+        assert message in err
+
+
+def test_certify_of_weights_is_checked_layer_by_layer(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "4")
+    how = ("--property", "weights", *on, "--certificates", tmp_path)
+    status, out, _ = bitproof("certify", graph_file, *how, "--json")
+    rows = json.loads(out)["layers"]
+    assert status == 0
+    assert [row["layer"] for row in rows][-1] == "all"
+    assert rows[-1]["median"] <= min(row["median"] for row in rows)
+    for row in rows[-2:]:
+        path = tmp_path / row["certificates"]
+        status, out, _ = bitproof("check", path, "--graph", graph_file, *on, "--json")
+        assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
+    status, _, err = bitproof("certify", graph_file, *how, "--layer", "argmax")
+    assert status == 2
+    assert "layer 'argmax': has no weights; choose from" in err

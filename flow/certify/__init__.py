@@ -20,9 +20,11 @@ from flow.certify.flips import SingleFlips, single_flips
 from flow.certify.input import certify_input
 from flow.certify.k_flips import KFlips, certify_k_flips, k_flips, largest_k, with_fewer
 from flow.certify.pixel import certify_pixel
+from flow.certify.smoothing import Smoothing, certify_smoothing
 from flow.certify.stored_bits import StoredBits
 from flow.certify.subject import Checked
 from flow.certify.subset import BitSubset, one_layer_each
+from flow.certify.weights import certify_weights
 from flow.certify.witness import Effort
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "KFlips",
     "Property",
     "SingleFlips",
+    "Smoothing",
     "StoredBits",
     "Verdict",
     "certify_bits",
@@ -46,6 +49,8 @@ __all__ = [
     "certify_k_flips",
     "certify_linear",
     "certify_pixel",
+    "certify_smoothing",
+    "certify_weights",
     "check",
     "fewest_flips",
     "input_box",

@@ -22,6 +22,8 @@ TAKES = {
     Property.INPUT: {"radius", "method", "seconds", "mask", "range"},
     Property.PIXEL: {"radius"},
     Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer"},
+    Property.WEIGHTS: {"layer"},
+    Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
 }
 
 
@@ -57,7 +59,8 @@ def certify(
         int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
     ] = None,
     layer: Annotated[
-        list[str] | None, typer.Option(help="Of bits: only those of this node; repeatable.")
+        list[str] | None,
+        typer.Option(help="Of bits: only those of this node; of weights: whose move, or all."),
     ] = None,
     memory: Annotated[
         list[str] | None, typer.Option(help="Of bits: only NODE.weights or NODE.thresholds.")
@@ -68,6 +71,22 @@ def certify(
     each_layer: Annotated[
         bool, typer.Option("--each-layer", help="Of flips: also those of each layer alone.")
     ] = False,
+    sigma: Annotated[
+        str | None, typer.Option(help="Of smoothing: of the noise, in pixel codes; 1.5 or 3/2.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Of smoothing: votes that count; 10000.")
+    ] = None,
+    selection: Annotated[
+        int | None, typer.Option(help="Of smoothing: votes that choose the class; 100.")
+    ] = None,
+    alpha: Annotated[
+        str | None, typer.Option(help="Of smoothing: chance of a wrong certificate; 0.001.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of smoothing: of the noise; 0.")] = None,
+    lanes: Annotated[
+        int | None, typer.Option(help="Of smoothing: noise as hardware of so many lanes draws it.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="An HTML page: certified images against radius or flips.")
     ] = None,
@@ -75,14 +94,16 @@ def certify(
     limit: Limit = None,
     json: Json = False,
 ) -> None:
-    """Certify test images: whole inputs, any one pixel, or flips of stored bits.
+    """Certify test images: inputs, any one pixel, bits flipped, weights moved, or noise.
 
     A run that was killed goes on where it was when it is started again.
     """
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
     options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
-    asked = {name: value for name, value in options.items() if value not in (None, [], False)}
+    options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
+    options |= {"seed": seed, "lanes": lanes}
+    asked = {n: v for n, v in options.items() if v is not None and v is not False and v != []}
     for name in asked:
         if name not in TAKES[property]:
             owners = " and ".join(kind for kind, names in TAKES.items() if name in names)
@@ -90,6 +111,8 @@ def certify(
             raise InputError(f"--{option} is of --property {owners}; {property} takes none")
     if property is Property.BITS and flips is None:
         asked.setdefault("jobs", processors())
+    if property is Property.SMOOTHING and sigma is None:
+        raise InputError("--property smoothing needs --sigma, in pixel codes, such as 1.5")
     images = images_of(data, limit)
     with progress(f"certify {property} {graph.parent.name}") as step:
         record = _stage(property)(graph, images, directory=certificates, progress=step, **asked)
@@ -108,6 +131,8 @@ def _stage(property: Property) -> Callable[..., dict[str, Any]]:
         Property.INPUT: evidence.certify_inputs,
         Property.PIXEL: evidence.certify_pixel,
         Property.BITS: evidence.certify_bits,
+        Property.WEIGHTS: evidence.certify_weights,
+        Property.SMOOTHING: evidence.certify_smoothing,
     }
     return stages_of[property]
 

@@ -4,6 +4,8 @@ from flow.evidence.attacks import attack, attack_inputs
 from flow.evidence.bits import certify_bits
 from flow.evidence.campaigns import campaign
 from flow.evidence.inputs import certify_inputs, certify_pixel
+from flow.evidence.smoothing import certify_smoothing
+from flow.evidence.weights import certify_weights
 
 __all__ = [
     "attack",
@@ -12,4 +14,6 @@ __all__ = [
     "certify_bits",
     "certify_inputs",
     "certify_pixel",
+    "certify_smoothing",
+    "certify_weights",
 ]

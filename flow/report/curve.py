@@ -30,12 +30,12 @@ def write_curve(record: Record, path: Path) -> None:
     axis, rows, images = AXES[kind], record[kind], record["images"]
     strengths = [row[axis] for row in rows]
     certified = [row.get("proved", row.get("certified")) for row in rows]
-    withstood = [images - _broken(record, row) for row in rows]
+    curves = [("certified", certified, PROVED)]
+    if all("refuted" in row or "attacked" in row for row in rows):
+        withstood = [images - _broken(record, row) for row in rows]
+        curves.append(("withstand every attack tried", withstood, REFUTED))
     figure = go.Figure()
-    for name, counts, colour in (
-        ("certified", certified, PROVED),
-        ("withstand every attack tried", withstood, REFUTED),
-    ):
+    for name, counts, colour in curves:
         shares = [100 * count / images for count in counts]
         figure.add_scatter(
             x=strengths, y=shares, name=name, mode="lines+markers", line={"color": colour}

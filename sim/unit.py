@@ -64,6 +64,11 @@ PINS: dict[str, tuple[Pin, ...]] = {
         ("output", "data_o", "out"),
         *CONFIGURATION,
     ),
+    "noise": (
+        *STREAM,
+        ("input", "seed_valid_i", "1"),
+        ("input", "seed_i", "32"),
+    ),
     "pad": STREAM,
     "popcount": (
         ("input", "data_i", "in"),
@@ -73,6 +78,7 @@ PINS: dict[str, tuple[Pin, ...]] = {
     "replay": STREAM,
     "sumpool": STREAM,
     "threshold": (*STREAM, *CONFIGURATION),
+    "vote": STREAM,
     "threshold_search": (*STREAM, *CONFIGURATION),
     "width": STREAM,
     "window": STREAM,
@@ -126,7 +132,8 @@ def top_text(unit: str, cases: Sequence[Case]) -> str:
 
 def _parameters(case: Case) -> dict[str, int | str]:
     if not case.stores:
-        file = {"File": f'"{case.name}.hex"'} if case.image else {}
+        named = case.image and "Constants" not in case.parameters
+        file = {"File": f'"{case.name}.hex"'} if named else {}
         return {**case.parameters, **file}
     first = case.stores[0]
     return {

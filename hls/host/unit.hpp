@@ -123,6 +123,16 @@ void run_unit(void (*kernel)(hls::stream<ap_uint<InBits>>&, hls::stream<ap_uint<
   run_streams<InBits, OutBits>([=](auto& in, auto& out) { kernel(in, out, memory, vectors); });
 }
 
+// A memory, and the words of one vector besides their number.
+template <int InBits, int OutBits, int WordBits, int Words>
+void run_unit(void (*kernel)(hls::stream<ap_uint<InBits>>&, hls::stream<ap_uint<OutBits>>&,
+                             const ap_uint<WordBits> (&)[Words], int, int),
+              int words, int vectors) {
+  static ap_uint<WordBits> memory[Words];
+  for (auto& word : memory) word = next_word<WordBits>();
+  run_streams<InBits, OutBits>([=](auto& in, auto& out) { kernel(in, out, memory, words, vectors); });
+}
+
 template <int InBits, int OutBits, typename... Sizes>
 void run_unit(void (*kernel)(hls::stream<ap_uint<InBits>>&, hls::stream<ap_uint<OutBits>>&,
                              Sizes...),

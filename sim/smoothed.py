@@ -1,0 +1,117 @@
+"""Smoothed inference in RTL: every image replayed with noise, and its classes counted on chip."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flow.atomic import write_atomic
+from flow.build import load_build, netlist
+from flow.build.images import code_bits, image_text
+from flow.build.smoothing import noise_parameters
+from flow.errors import ClaimError, InputError
+from flow.ir import Array
+from flow.schedule import unit_cycles
+from sim.runner import RTL, compile_design, simulate
+
+HARNESS = Path(__file__).with_name("harness") / "smoothing_harness.sv"
+TOP = "smoothing_harness"
+UNITS = ("replay", "noise", "vote")
+ALWAYS = 256  # chance in 256 per cycle to offer or to accept a word
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What ``noise.sv`` needs: levels of a 32-bit table, and four seed words per lane."""
+
+    levels: Sequence[int]
+    seeds: Sequence[int]
+
+
+def simulate_smoothed(
+    directory: Path,
+    x: Array,
+    noise: Noise,
+    *,
+    votes: int,
+    cache: Path,
+    simulator: str = "verilator",
+    offer: int = ALWAYS,
+    accept: int = ALWAYS,
+) -> tuple[Array, Array]:
+    """The votes of every image, (images, classes), and the winners, (images,).
+
+    Each image of ``x``, (images, *input shape), goes ``votes`` times through the build's RTL; the
+    generators are seeded once, so image k sees the rows ``k * votes`` onward of the noise.
+
+    Raises:
+        InputError: the directory is damaged, ``x`` or the noise does not fit, or no image is given.
+        ClaimError: a result is missing.
+    """
+    build = load_build(directory)
+    graph, net = build.graph(), netlist(build.graph(), build.plan())
+    edge, lanes = graph.input_edge, net.input.lanes
+    if x.shape[1:] != edge.shape or not len(x) or not edge.type.contains(x):
+        raise InputError(f"images of shape {x.shape}: graph {graph.name!r} takes integers {edge}")
+    if len(noise.seeds) != 4 * lanes or votes < 1:
+        raise InputError(
+            f"{len(noise.seeds)} seed words, {votes} votes: give 4 words for each of {lanes} lanes "
+            "and at least 1 vote"
+        )
+    classes = graph.edge(graph.logits).elements
+    parameters = {
+        **noise_parameters(noise.levels, edge.type, lanes=lanes),
+        "Beats": edge.elements // lanes,
+        "Votes": votes,
+        "Classes": classes,
+        "WordBits": net.output.bits,
+        "CfgBits": net.cfg_bits,
+        "CfgMemoryBits": net.cfg_memory_bits,
+        "CfgAddressBits": net.cfg_address_bits,
+    }
+    sources = {path.name: path for path in build.sources()}
+    sources |= {f"{unit}.sv": RTL / f"{unit}.sv" for unit in UNITS}
+    busy = sum(unit_cycles(graph, build.plan().folding).values())
+    with tempfile.TemporaryDirectory(prefix="smoothed.") as name:
+        work = Path(name)
+        top = work / "smoothed_top.sv"
+        write_atomic(top, _top(parameters))
+        design = compile_design(
+            [*sources.values(), HARNESS, top],
+            "smoothed_top",
+            cache=cache,
+            simulator=simulator,
+            public={"smoothed_top": ("done",)},
+            timing=True,
+            fast=True,
+        )
+        (work / "images").symlink_to((directory / "images").resolve())
+        codes = edge.type.encode(x.astype(np.int64)).reshape(-1, lanes)
+        write_atomic(work / "stimulus.hex", image_text(code_bits(codes, edge.type.bits)))
+        write_atomic(work / "seed.hex", "".join(f"{word:08x}\n" for word in noise.seeds))
+        given = {"images": len(x), "offer": offer, "accept": accept}
+        given["watchdog"] = 256 * (votes + 4) * (busy + edge.elements)
+        plusargs = [f"+{key}={value}" for key, value in given.items()]
+        simulate(design, "sim.bench.smoothing_bench", work=work, plusargs=plusargs)
+        lines = (work / "results.txt").read_text().split()
+    if len(lines) != len(x):
+        raise ClaimError(f"{directory}: {len(lines)} results of {len(x)} images came")
+    return _decode(lines, classes, votes.bit_length())
+
+
+def _top(parameters: dict[str, int | str]) -> str:
+    """An instance of the harness with its parameters, some of them wide numbers."""
+    given = ",\n    ".join(f".{name}({value})" for name, value in parameters.items())
+    body = f"  logic done;\n  {TOP} #(\n    {given}\n  ) u_harness ();\n"
+    return f"module smoothed_top;\n{body}  assign done = u_harness.done;\nendmodule\n"
+
+
+def _decode(lines: Sequence[str], classes: int, bits: int) -> tuple[Array, Array]:
+    words = [int(line, 16) for line in lines]
+    mask = (1 << bits) - 1
+    counts = [[word >> bits * c & mask for c in range(classes)] for word in words]
+    return np.array(counts), np.array([word >> bits * classes for word in words])

@@ -1,0 +1,68 @@
+"""Smoothed inference in RTL counts the votes that certificates are made from."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from flow.build import build, load_build, netlist
+from flow.certify import Smoothing
+from flow.certify.noise_lanes import lane_states
+from flow.certify.smoothing import ESTIMATION, count_votes, noise_stream, noise_table
+from flow.engine import BatchedEngine
+from flow.errors import InputError
+from flow.schedule import make_plan
+from sim.smoothed import Noise, simulate_smoothed
+from tests.schedule.networks import four_bit_network, random_images
+
+pytestmark = pytest.mark.rtl
+VOTES = 60
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A four-bit network with two input words per image, and its build."""
+    graph = four_bit_network([6, 4, 6, 3], signs=True)
+    directory = tmp_path_factory.mktemp("smoothed") / "build"
+    build(graph, make_plan(graph), directory)
+    return graph, directory
+
+
+def lanes_of(directory):
+    loaded = load_build(directory)
+    return netlist(loaded.graph(), loaded.plan()).input.lanes
+
+
+def noise_of(graph, terms):
+    seeds = [w for s in lane_states(terms.seed, lanes=terms.lanes, stream=ESTIMATION) for w in s]
+    return Noise(noise_table(graph, terms).levels, seeds)
+
+
+@pytest.mark.parametrize(("offer", "accept"), [(256, 256), (40, 20)])
+def test_votes_in_rtl_are_those_of_the_model_for_the_same_seed(
+    made, offer, accept, simulator, compiled
+):
+    graph, directory = made
+    lanes = lanes_of(directory)
+    terms = Smoothing(Fraction(5, 2), samples=VOTES, seed=3, lanes=lanes)
+    x = random_images(graph, 8)
+    found, winners = simulate_smoothed(
+        directory, x, noise_of(graph, terms), votes=VOTES, cache=compiled, simulator=simulator,
+        offer=offer, accept=accept,
+    )  # fmt: skip
+    stream, engine = noise_stream(graph, terms, ESTIMATION), BatchedEngine(graph)
+    expected = np.vstack(
+        [count_votes(engine, x[k : k + 1], stream, samples=VOTES) for k in range(len(x))]
+    )
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(winners, expected.argmax(axis=1))
+    assert (expected.max(axis=1) < VOTES).sum() > 3  # the noise matters
+
+
+def test_what_does_not_fit_is_refused(made, compiled):
+    graph, directory = made
+    x = random_images(graph, 2)
+    with pytest.raises(InputError, match="3 seed words, 5 votes: give 4 words for each of"):
+        simulate_smoothed(directory, x, Noise([1 << 20], [1, 2, 3]), votes=5, cache=compiled)
+    with pytest.raises(InputError, match="takes integers"):
+        simulate_smoothed(directory, x[:0], Noise([1], [1] * 4), votes=5, cache=compiled)

@@ -9,6 +9,7 @@ SECONDS  ?= 60
 DATA     := digits
 NETWORKS := tfc-digits-w1a1 tfc-digits-w4a4
 ON_BOARD := tfc-digits-w1a1
+MODEL    ?= tfc-digits-w1a1
 EVIDENCE := compare rtl hls input pixel bits bfa random campaign/record
 RESULTS  := $(foreach n,$(NETWORKS),$(EVIDENCE:%=build/$n/%.json)) $(ON_BOARD:%=build/%/board.json)
 
@@ -16,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw lint fmt clean
+.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw lint fmt vivado vitis clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +58,12 @@ fmt: $(VENV)/ready  ## rewrite the Python files in house format
 	$(VENV)/bin/python -m ruff format .
 	$(VENV)/bin/python -m ruff check --fix .
 
+vivado: build/$(MODEL)/vivado/manifest.json  ## AMD's Vivado on MODEL=tfc-digits-w1a1, if it is on PATH (docs/amd.md)
+	$(BITPROOF) vendor $(<D)
+
+vitis: build/$(MODEL)/vitis/manifest.json  ## AMD's Vitis HLS, likewise
+	$(BITPROOF) vendor $(<D)
+
 clean:  ## remove everything that was made, but not the environment
 	rm -rf build
 
@@ -76,6 +83,12 @@ build/%/compare.json: build/%/graph.json
 
 build/%/accelerator/manifest.json: build/%/graph.json $(wildcard hls/rtl/*.sv hls/kernels/*.hpp)
 	$(BITPROOF) build $< -o $(@D)
+
+build/%/vivado/manifest.json: build/%/graph.json $(wildcard hls/rtl/*.sv hls/vivado/*.tcl hls/drivers/*.py)
+	$(BITPROOF) build $< --target vivado -o $(@D)
+
+build/%/vitis/manifest.json: build/%/graph.json $(wildcard hls/kernels/*.hpp hls/vitis/*)
+	$(BITPROOF) build $< --target vitis -o $(@D)
 
 build/%/rtl.json: build/%/accelerator/manifest.json
 	$(BITPROOF) simulate $(<D) --data $(DATA) --engine rtl --sim $(SIM) -o $@

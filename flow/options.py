@@ -17,6 +17,14 @@ class Engine(StrEnum):
     BOARD = "board"
 
 
+class Target(StrEnum):
+    """What a build is for; it holds RTL, HLS C++ and images whichever it is."""
+
+    RTL = "rtl"
+    VIVADO = "vivado"
+    VITIS = "vitis"
+
+
 class Simulator(StrEnum):
     """What runs RTL."""
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from flow.build import build as build_accelerator
 from flow.build import load_build
+from flow.build.axi import PART
 from flow.errors import ClaimError, InputError
 from flow.fitting import fit
 from flow.graphfile import digest, load_graph, save_graph
@@ -195,12 +196,18 @@ def fitting(graph: Graph, data: Images) -> Array:
 
 
 def build(
-    graph_path: Path, directory: Path, *, cycles: int | None = None, parity: bool = False
+    graph_path: Path,
+    directory: Path,
+    *,
+    cycles: int | None = None,
+    parity: bool = False,
+    target: str = "rtl",
+    part: str = PART,
 ) -> Record:
-    """Plan and write the accelerator of a graph into ``directory``."""
+    """Plan and write the accelerator of a graph into ``directory``; see ``docs/amd.md``."""
     graph = load_graph(graph_path)
     plan = make_plan(graph, cycles=cycles, parity=parity)
-    made = build_accelerator(graph, plan, directory)
+    made = build_accelerator(graph, plan, directory, target=target, part=part)
     return {
         "graph": graph.name,
         "directory": str(directory),

@@ -11,6 +11,8 @@ from typing import IO
 
 import numpy as np
 
+from flow.build.axi import AXI_TOP
+from flow.build.vitis import VITIS
 from flow.errors import ClaimError, InputError
 from flow.graphfile import load_graph
 from flow.ir import Array, Graph
@@ -80,6 +82,35 @@ def simulate_hls(
             why = complaint.read().decode().strip() or f"exit status {running.returncode}"
             raise ClaimError(f"C simulation of {build_dir}: {why} ({done} of {len(codes)} images)")
     return HlsResponse(logits=answers[:, 1:], classes=answers[:, 0])
+
+
+def check_vectors(build_dir: Path, vectors: str, *, binaries: Path, optimise: bool = True) -> None:
+    """Run ``hls/vitis/bench.cpp`` on ``vectors`` with the top function of a build for Vitis.
+
+    It is what the vendor's C simulation runs, compiled by the host against the stand-in headers.
+
+    Raises:
+        InputError: ``build_dir`` is no build for Vitis, or a tool is missing.
+        ClaimError: a result or a stored word differs from the vectors; the line names it.
+    """
+    folder = build_dir / VITIS
+    if not folder.is_dir():
+        raise InputError(f"{build_dir}: no folder {VITIS}; build with --target {VITIS}")
+    program = compile_host(
+        [folder / "bench.cpp", folder / f"{AXI_TOP}.cpp", build_dir / "hls" / "accelerator.cpp"],
+        include=[folder, build_dir / "hls"],
+        binaries=binaries,
+        optimise=optimise,
+    )
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work) / "vectors.txt"
+        path.write_text(vectors)
+        done = subprocess.run(
+            [str(program), str(path)], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        why = done.stderr.strip() or f"exit status {done.returncode}"
+        raise ClaimError(f"C simulation of {folder}: {why}")
 
 
 def _codes(graph: Graph, x: Array) -> Array:

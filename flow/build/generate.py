@@ -9,6 +9,7 @@ from shutil import copyfile
 import pyarrow.parquet as pq
 
 from flow.atomic import whole_directory, write_atomic, write_json
+from flow.build.axi import PART
 from flow.build.images import image_bits, image_text, read_image
 from flow.build.kernels import emit_kernels
 from flow.build.manifest import MANIFEST, Build, save_manifest, sha256, tool_versions
@@ -16,6 +17,7 @@ from flow.build.netlist import TOP, Netlist, image_path, netlist, netlist_text
 from flow.build.parameters import MODULES
 from flow.build.report import report
 from flow.build.sites import site_table
+from flow.build.targets import RTL_ALONE, target_files
 from flow.errors import InputError
 from flow.graphfile import digest, save_graph
 from flow.ir import Graph
@@ -24,16 +26,20 @@ from flow.schedule import Plan, check_folding, save_plan
 RTL = Path(__file__).resolve().parents[2] / "hls" / "rtl"
 
 
-def build(graph: Graph, plan: Plan, directory: Path) -> Build:
+def build(
+    graph: Graph, plan: Plan, directory: Path, *, target: str = RTL_ALONE, part: str = PART
+) -> Build:
     """Write everything a simulator or synthesis needs into ``directory``, whole or not at all.
 
     A plan with parity has no HLS C++, whose kernels do not check words.
 
     The directory is relocatable: generated RTL names memory images relative to it, so tools run in
-    it or in a folder that holds its ``images``. The same graph and plan give the same bytes.
+    it or in a folder that holds its ``images``. The same arguments give the same bytes. Targets
+    ``vivado`` and ``vitis`` add a folder of that name with sources and scripts for ``part``.
 
     Raises:
-        InputError: the plan is of another graph or illegal, or the RTL library lacks a unit.
+        InputError: the plan is of another graph or illegal, the RTL library lacks a unit, or there
+            is no such target.
     """
     if plan.graph_digest != digest(graph):
         raise InputError(f"graph {graph.name!r}: the plan is of another graph; plan again")
@@ -55,6 +61,9 @@ def build(graph: Graph, plan: Plan, directory: Path) -> Build:
         kernels = emit_kernels(graph, plan, images) if not plan.parity else {}
         for name, text in kernels.items():
             write_atomic(work / "hls" / name, text)
+        extra = target_files(target, net, graph, images, sites=sites, work=work, part=part)
+        for name, text in extra.items():
+            write_atomic(work / name, text)
         pq.write_table(sites.table(), work / "sites.parquet", compression="zstd")
         write_json(work / "report.json", report(graph, plan, sites))
         made = Build(

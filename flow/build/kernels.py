@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flow.build.axi import axi_shape
 from flow.build.images import MemoryLayout
 from flow.build.netlist import SLICE, TOP, Netlist, Unit, netlist
 from flow.build.processes import Channel, Process, processes
@@ -32,7 +33,7 @@ def emit_kernels(graph: Graph, plan: Plan, images: Mapping[str, Sequence[int]]) 
     return {
         "accelerator.hpp": _header(graph, net, made),
         "images.hpp": _tables(net, made, images),
-        "accelerator.cpp": _region(made),
+        "accelerator.cpp": _region(net, made),
         "simulation.cpp": _simulation(made),
     }
 
@@ -42,6 +43,8 @@ def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
     wide = [c.bits for p in made for c in (*p.sources, *p.sinks)]
     wide += [memory.bits for memory in net.memories]
     wide += [p.constants.bits for p in made if p.constants is not None]
+    axi = axi_shape(net, graph)
+    wide += [8 * axi.bus * axi.words, 8 * axi.result]
     constants = {
         "InputElements": edge.elements,
         "InputBits": edge.type.bits,
@@ -67,6 +70,8 @@ def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
             "",
             *declared,
             "",
+            f"{_CONFIGURE};",
+            "",
             f"{_TOP_PROTOTYPE};",
             "",
         ]
@@ -76,6 +81,9 @@ def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
 _TOP_PROTOTYPE = (
     f"void {TOP}(hls::stream<InputWord>& in, hls::stream<OutputWord>& out, int vectors)"
 )
+_CONFIGURE = """\
+void configure(int access, int memory, int address, int part, const ap_uint<32>& value,
+               ap_uint<32>& answer)"""
 
 
 def _prototype(process: Process) -> str:
@@ -101,22 +109,23 @@ def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence
         for name, memories in _stored(unit).items():
             words = [images[memory.name] for memory in memories]
             if name == memories[0].name:
-                lines += _rom(name, memories[0].bits, words[0])
+                lines += _words(name, memories[0].bits, words[0])
             else:
                 lines += _lanes(name, memories[0].bits, words)
     for table in (process.constants for process in made):
         if table is not None:
-            lines += _rom(table.name, table.bits, table.words)
+            lines += _words(table.name, table.bits, table.words, kind="const ")
     return "\n".join(lines)
 
 
-def _rom(name: str, bits: int, words: Sequence[int]) -> list[str]:
-    head = f"static const ap_uint<{bits}> {_table(name)}[{len(words)}] = {{"
+def _words(name: str, bits: int, words: Sequence[int], *, kind: str = "") -> list[str]:
+    """A memory as built; a call of ``configure`` may change it, unless it is ``const``."""
+    head = f"static {kind}ap_uint<{bits}> {_table(name)}[{len(words)}] = {{"
     return [head, *(f"    {_literal(word, bits)}," for word in words), "};", ""]
 
 
 def _lanes(name: str, bits: int, lanes: Sequence[Sequence[int]]) -> list[str]:
-    head = f"static const ap_uint<{bits}> {_table(name)}[{len(lanes)}][{len(lanes[0])}] = {{"
+    head = f"static ap_uint<{bits}> {_table(name)}[{len(lanes)}][{len(lanes[0])}] = {{"
     rows = (", ".join(_literal(word, bits) for word in words) for words in lanes)
     return [head, *(f"    {{{row}}}," for row in rows), "};", ""]
 
@@ -140,8 +149,8 @@ def _table(memory: str) -> str:
     return memory.replace(".", "_")
 
 
-def _region(made: Sequence[Process]) -> str:
-    stems = sorted({process.unit.module for process in made})
+def _region(net: Netlist, made: Sequence[Process]) -> str:
+    stems = ["access_memory", *sorted({process.unit.module for process in made})]
     lines = [
         _NOTE,
         "",
@@ -156,6 +165,7 @@ def _region(made: Sequence[Process]) -> str:
             f"#pragma HLS ARRAY_PARTITION variable={_table(name)} dim=1 complete" for name in parted
         ]
         lines += [f"{_prototype(process)} {{", *split, f"  {_instance(process)};", "}", ""]
+    lines += [f"{_CONFIGURE} {{", "  answer = 0;", *_accesses(net), "}", ""]
     lines += [f"{_TOP_PROTOTYPE} {{", "#pragma HLS DATAFLOW"]
     for channel in _inner(made):
         name = channel.name
@@ -163,6 +173,21 @@ def _region(made: Sequence[Process]) -> str:
         lines.append(f"#pragma HLS STREAM variable={name} depth={channel.depth}")
     lines += [f"  {_call(process)};" for process in made]
     return "\n".join([*lines, "}", ""])
+
+
+def _accesses(net: Netlist) -> list[str]:
+    """One for each memory, by its number on the configuration bus."""
+    tables = {}
+    for unit in net.units:
+        for name, memories in _stored(unit).items():
+            alone = name == memories[0].name
+            for lane, memory in enumerate(memories):
+                tables[memory.name] = _table(name) + ("" if alone else f"[{lane}]")
+    given = "access, memory, address, part, value, answer"
+    return [
+        f"  access_memory<{place}>({given}, {tables[memory.name]});"
+        for place, memory in enumerate(net.memories)
+    ]
 
 
 def _inner(made: Sequence[Process]) -> list[Channel]:

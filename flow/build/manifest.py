@@ -46,8 +46,8 @@ class Build:
         return load_plan(self.directory / "plan.json")
 
     def sources(self) -> list[Path]:
-        """The SystemVerilog files, in path order."""
-        return [self.directory / name for name in sorted(self.files) if name.endswith(".sv")]
+        """The SystemVerilog files of the accelerator, in path order."""
+        return [self.directory / name for name in sorted(self.files) if name.startswith("rtl/")]
 
 
 def sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flow import stages
+from flow.build.axi import PART
 from flow.cli.common import images_of, signed
 from flow.console import emit, progress
 from flow.options import (
@@ -21,6 +22,7 @@ from flow.options import (
     Lowered,
     Output,
     Simulator,
+    Target,
     To,
 )
 
@@ -35,10 +37,25 @@ def build(
     parity: Annotated[
         bool, typer.Option("--parity", help="Protect each word of weights and thresholds.")
     ] = False,
+    target: Annotated[
+        Target, typer.Option(help="vivado, vitis: also AXI and scripts for AMD's tools.")
+    ] = Target.RTL,
+    part: Annotated[str, typer.Option(help="The AMD device.")] = PART,
     json: Json = False,
 ) -> None:
     """Plan and write the accelerator: RTL, HLS C++, memory images, fault sites, cycle report."""
-    emit(signed(stages.build(graph, output, cycles=cycles, parity=parity)), as_json=json)
+    record = stages.build(graph, output, cycles=cycles, parity=parity, target=target, part=part)
+    emit(signed(record), as_json=json)
+
+
+@verbs.command()
+def vendor(directory: Built, json: Json = False) -> None:
+    """Run AMD's tool on a build for it: package the IP, synthesise; or say that it is missing."""
+    from flow.build.vendor import run_vendor
+
+    with progress(f"vendor tool on {directory}") as step:
+        record = run_vendor(directory, progress=step)
+    emit(signed(record), as_json=json)
 
 
 @verbs.command()

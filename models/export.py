@@ -29,6 +29,7 @@ from flow.errors import ClaimError
 from flow.ir import IntType
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
+from models.loop import CHECKPOINT, Machine
 from models.networks import floats, integer_logits
 from models.recipe import load_recipe
 from models.train import Trained, train
@@ -44,9 +45,13 @@ def train_and_export(
     *,
     data_root: Path,
     note: Mapping[str, Any] | None = None,
+    machine: Machine | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a recipe, write ``output`` and its ``.json`` record, and return the record.
+
+    While it trains, a checkpoint and TensorBoard scalars lie in the folder ``<output>.training``;
+    a killed run that is started again goes on there. The scalars stay.
 
     The record's accuracy is the exported file's, executed by qonnx; it equals Brevitas's. ``note``
     is added to it.
@@ -58,7 +63,8 @@ def train_and_export(
     started = perf_counter()
     recipe = load_recipe(recipe_path)
     data = load_dataset(recipe.dataset, root=data_root)
-    trained = train(recipe, data, progress=progress)
+    folder = output.with_name(f"{output.name}.training")
+    trained = train(recipe, data, machine=machine, folder=folder, progress=progress)
     blob = export(trained)
     correct, moved = _execute_again(blob, trained)
     record = {
@@ -70,7 +76,7 @@ def train_and_export(
         "images_with_other_logits": moved,
         "final_loss": trained.history[-1],
         "seed": recipe.training.seed,
-        "epochs": recipe.training.epochs,
+        "epochs": len(trained.history),
         "seconds": round(perf_counter() - started, 1),
         "sha256": hashlib.sha256(blob).hexdigest(),
         "versions": {name: version(name) for name in PACKAGES},
@@ -78,6 +84,7 @@ def train_and_export(
     }
     write_json(output.with_suffix(".json"), record)
     write_atomic(output, blob)  # last: who finds it finds its record
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return record
 
 

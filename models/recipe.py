@@ -63,6 +63,14 @@ class Training(Table):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     temperature: Annotated[float, Field(gt=0)] = 1.0  # divides the logits in the loss only
     teacher_epochs: Annotated[int, Field(ge=0)] = 0  # 0: no teacher
+    held_out: Annotated[int, Field(ge=0)] = 0  # last training images, which choose the epoch kept
+    patience: Annotated[int, Field(ge=0)] = 0  # epochs without a better score; 0: all are made
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        if self.patience and not self.held_out:
+            raise ValueError("patience needs held_out images to judge by")
+        return self
 
 
 class Recipe(Table):

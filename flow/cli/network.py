@@ -20,15 +20,32 @@ verbs = typer.Typer()
 
 
 @verbs.command()
-def train(recipe: TrainRecipe, output: To, json: Json = False) -> None:
-    """Train the network of a TOML recipe and export it as QONNX."""
+def train(
+    recipe: TrainRecipe,
+    output: To,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda or auto; Lightning's names.")] = "cpu",
+    devices: Annotated[int, typer.Option(min=1, help="How many of them, on each node.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
+    json: Json = False,
+) -> None:
+    """Train the network of a TOML recipe and export it as QONNX.
+
+    A run that was killed goes on behind its last whole epoch when it is started again.
+    """
     from models.export import train_and_export
+    from models.loop import Machine
 
     if output.suffix == ".json":
         raise InputError(f"{output}: the record goes to .json; give the network another suffix")
     with progress(f"train {recipe.stem}") as step:
         record = train_and_export(
-            recipe, output, data_root=data_root(), note=signed({}), progress=step
+            recipe,
+            output,
+            data_root=data_root(),
+            note=signed({}),
+            machine=Machine(accelerator, devices, nodes, precision),
+            progress=step,
         )
     emit(record, as_json=json)
 

@@ -1,5 +1,6 @@
 """Training gives the same file twice, and the file decides as Brevitas did."""
 
+import contextlib
 import json
 import math
 
@@ -13,6 +14,7 @@ from flow.ir import IntType, integers
 from models import export as export_module
 from models.data import Dataset, load_dataset
 from models.export import train_and_export
+from models.loop import Machine
 from models.networks import integer_logits
 from models.recipe import FullyConnected, Recipe, Training
 from models.train import train
@@ -123,6 +125,87 @@ def test_a_loss_that_is_no_number_ends_training(digits, monkeypatch):
     assert str(caught.value) == ("recipe 'tiny': loss nan in epoch 0; lower training.learning_rate")
 
 
+def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(digits, tmp_path):
+    wanted = train(recipe(epochs=4, teacher_epochs=1, held_out=200), digits)
+
+    def kill(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    for _ in range(2):  # the second finds the checkpoint of the first and goes on behind it
+        with contextlib.suppress(KeyboardInterrupt):
+            found = train(
+                recipe(epochs=4, teacher_epochs=1, held_out=200),
+                digits,
+                folder=tmp_path / "t",
+                progress=kill,
+            )
+    assert weights(found) == weights(wanted)
+    assert found.history == wanted.history
+
+
+def test_a_diverged_run_keeps_its_last_checkpoint(digits, tmp_path, monkeypatch):
+    with contextlib.suppress(KeyboardInterrupt):
+        train(recipe(epochs=3), digits, folder=tmp_path, progress=_interrupt)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    loss = lambda logits, target: logits.sum() * math.nan  # noqa: E731
+    monkeypatch.setattr("models.train.functional.cross_entropy", loss)
+    with pytest.raises(ClaimError, match="loss nan in epoch 1"):
+        train(recipe(epochs=3), digits, folder=tmp_path)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_a_checkpoint_of_another_recipe_or_a_damaged_one_is_refused(digits, tmp_path):
+    with contextlib.suppress(KeyboardInterrupt):
+        train(recipe(epochs=2), digits, folder=tmp_path, progress=_interrupt)
+    with pytest.raises(InputError, match="a checkpoint of another recipe; remove it"):
+        train(recipe(epochs=2, seed=9), digits, folder=tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="damaged checkpoint"):
+        train(recipe(epochs=2), digits, folder=tmp_path)
+
+
+def test_patience_ends_training_and_keeps_the_best_epoch(digits, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.6, 0.9])
+    kept = []
+
+    def score(self, model):
+        kept.append({k: v.clone() for k, v in model.state_dict().items()})
+        return next(scores)
+
+    monkeypatch.setattr("models.train.Plain.score", score)
+    found = train(recipe(bits=4, epochs=9, held_out=100, patience=2), digits)
+    assert len(found.history) == 4
+    state = found.model.state_dict()
+    assert [n for n, value in kept[1].items() if not torch.equal(state[n], value)] == []
+
+
+def test_held_out_images_have_no_say_in_the_steps(digits):
+    turned = Dataset(
+        digits.name,
+        digits.type,
+        digits.classes,
+        integers(np.concatenate([digits.train_x[:-50], 16 - digits.train_x[-50:]])),
+        digits.train_y,
+        digits.test_x,
+        digits.test_y,
+    )
+    one = recipe(epochs=1, held_out=50)
+    assert weights(train(one, digits)) == weights(train(one, turned))
+    with pytest.raises(InputError, match=r"'training\.held_out': 1436 of 1437 training images"):
+        train(recipe(held_out=1436), digits)
+
+
+def test_an_accelerator_that_is_not_here_is_refused(digits):
+    with pytest.raises(InputError, match="accelerator 'abacus': "):
+        train(recipe(), digits, machine=Machine(accelerator="abacus"))
+
+
+def _interrupt(done, total):
+    raise KeyboardInterrupt
+
+
 def test_an_odd_image_at_the_end_of_an_epoch_is_left_to_the_next(digits):
     assert len(digits.train_x) % 4 == 1
     assert train(recipe(epochs=1, batch=1436), digits).total == 360
@@ -151,7 +234,11 @@ def test_the_record_beside_the_file_describes_it(exported):
     assert record["accuracy"] == record["correct"] / record["total"]
     assert (record["total"], record["seed"], record["epochs"]) == (360, 5, 2)
     assert set(record["versions"]) >= {"torch", "brevitas", "qonnx"}
-    assert sorted(p.name for p in folder.iterdir()) == ["model.json", "model.onnx", "tiny.toml"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "model.json", "model.onnx", "model.onnx.training", "tiny.toml",
+    ]  # fmt: skip
+    (scalars,) = (folder / "model.onnx.training").iterdir()
+    assert scalars.name.startswith("events.out.tfevents")
 
 
 def test_the_same_recipe_gives_the_same_bytes(exported, tmp_path):
@@ -206,7 +293,7 @@ def test_a_file_that_decides_otherwise_is_not_written(exported, tmp_path, monkey
         ClaimError, match=r"^recipe 'tiny-w[14]': the exported file decides \d+ of 360"
     ):
         train_and_export(path, tmp_path / "model.onnx", data_root=tmp_path)
-    assert not any(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx.training"]  # nothing is lost
 
 
 def test_logits_equal_up_to_float_rounding_are_the_same_integers(digits):

@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw lint fmt vivado vitis clean
+.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw soundness lint fmt vivado vitis clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +48,10 @@ bench-hw: $(VENV)/ready  ## area, clock, cycles and simulation speed of the hard
 .PHONY: bench-smoothing
 bench-smoothing: $(VENV)/ready  ## integer against float smoothing of two networks; MNIST in BITPROOF_DATA
 	$(VENV)/bin/python -m tests.bench.smoothing
+
+soundness: $(VENV)/ready  ## the long search: new examples for every bound, slow tests, and faults in the bounds that tests must catch
+	$(PYTEST) -n 2 --hypothesis-profile=explore tests/certify tests/attack tests/export
+	$(VENV)/bin/python -m tests.soundness.faults
 
 lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
 	$(VENV)/bin/python -m ruff check .

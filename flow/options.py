@@ -48,6 +48,7 @@ class Bounds(StrEnum):
     IBP = "ibp"
     LINEAR = "linear"
     COMPLETE = "complete"
+    CPSAT = "cpsat"
 
 
 class Method(StrEnum):

@@ -107,13 +107,53 @@ def test_certify_by_branch_and_bound_is_checked(bitproof, graph_file, tmp_path):
     assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
 
 
+def test_any_few_pixels_are_certified_and_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "6")
+    how = ("--property", "pixel", "--pixels", "3", "--radius", "1")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    (row,) = json.loads(out)["radii"]
+    assert (status, row["certificates"]) == (0, "pixel-3-radius-1.json")
+    path = tmp_path / row["certificates"]
+    status, out, _ = bitproof("check", path, "--graph", graph_file, *on, "--json")
+    assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
+
+
+def test_what_a_solver_proved_is_no_replayable_evidence(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "12")
+    how = ("--property", "input", "--radius", "2", "--method", "cpsat", "--seconds", "2")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    (row,) = json.loads(out)["radii"]
+    assert status == 0
+    found = json.loads((tmp_path / row["certificates"]).read_text())["certificates"]
+    by_solver = [c["detail"]["model"] for c in found if c["evidence"] == "solver"]
+    assert row.get("by_solver", 0) == len(by_solver)
+    assert all((tmp_path / "models" / name).exists() for name in by_solver)
+    status, _, err = bitproof("check", tmp_path / row["certificates"], "--graph", graph_file, *on)
+    assert (status == 1) == bool(by_solver)
+    assert not by_solver or "run the solver on" in err
+
+
 def test_certify_takes_masks_and_ranges_of_elements(bitproof, graph_file, tmp_path):
     np.save(tmp_path / "mask.npy", np.arange(64) < 8)
     np.savez(tmp_path / "range.npz", high=np.full(64, 16))
     on, how = ("--data", "digits", "--limit", "4"), ("--property", "input")
     for given, radius in (
         (("--mask", tmp_path / "mask.npy", "--radius", "2"), 2),
-        (("--mask", tmp_path / "mask.npy", "--range", tmp_path / "range.npz"), 16),
+        (
+            (
+                "--mask",
+                tmp_path / "mask.npy",
+                "--range",
+                tmp_path / "range.npz",
+                "--vnnlib",
+                tmp_path / "v",
+            ),
+            16,
+        ),
     ):
         status, out, _ = bitproof(
             "certify", graph_file, *how, *given, *on, "--certificates", tmp_path, "--json"
@@ -124,6 +164,8 @@ def test_certify_takes_masks_and_ranges_of_elements(bitproof, graph_file, tmp_pa
         assert terms["mask"] == list(range(8))
         path = tmp_path / row["certificates"]
         assert bitproof("check", path, "--graph", graph_file, *on)[0] == 0
+    assert len(list((tmp_path / "v").glob("radius-16-image-?.vnnlib"))) == 4
+    assert (tmp_path / "v" / "network.onnx").exists()
     status, _, err = bitproof(
         "certify", graph_file, "--property", "pixel", "--mask", "m", *on, "--certificates", tmp_path
     )

@@ -109,6 +109,9 @@ class CertificateSet:
             "refuted": verdicts[Verdict.REFUTED],
             "unknown": verdicts[Verdict.UNKNOWN],
         }
+        by_solver = sum(c.evidence is Evidence.SOLVER for c in self.certificates)
+        if by_solver:
+            counts["by_solver"] = by_solver
         if self.claim is Property.SMOOTHING:
             counts["statistical"] = verdicts[Verdict.STATISTICAL]
         return counts

@@ -85,7 +85,13 @@ def _labels_are_true(subject: Subject) -> None:
     classes = subject.graph.evaluate(subject.x)
     for k, certificate in enumerate(subject.found.certificates):
         if certificate.evidence is not Evidence.REPLAYABLE:
-            raise subject.denied(k, f"evidence {certificate.evidence} cannot be replayed")
+            own = certificate.detail
+            solver = f"{own.get('solver', 'a solver')} {own.get('version', '')}".strip()
+            raise subject.denied(
+                k,
+                f"its evidence is trust in {solver}, which cannot be replayed; run the solver on "
+                f"{own.get('model', 'its model')} again",
+            )
         if certificate.claim is Property.SMOOTHING:
             continue  # its class is that of many noisy images, not of this one
         if certificate.correct != (classes[k] == subject.y[k]):

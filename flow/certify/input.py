@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,11 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     above 0 (j < c, which would win a tie) or at least 0 (j > c). Where a logit could wrap, the
     wrapped logit boxes are compared instead.
     """
-    boxes = propagate(graph, box)
+    return labels_hold(graph, propagate(graph, box), y)
+
+
+def labels_hold(graph: Graph, boxes: Mapping[str, Box], y: Array) -> NDArray[np.bool_]:
+    """``prove_labels`` from the boxes of every edge."""
     proved = _apart(boxes[graph.logits], y)
     end, made = last_product(graph), graph.producer(graph.logits)
     if end is None or made is None:

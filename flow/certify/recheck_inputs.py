@@ -6,6 +6,7 @@ import numpy as np
 
 from flow.certify.certificate import Certificate, Property
 from flow.certify.plain_bounds import Ends, near
+from flow.certify.plain_pixels import withstands_pixels
 from flow.certify.plain_proof import label_holds, proof_holds
 from flow.certify.subject import Checked, Subject
 from flow.errors import InputError
@@ -24,7 +25,13 @@ def recheck_inputs(subject: Subject) -> Checked:
 
 def recheck_pixels(subject: Subject) -> Checked:
     """Run the witnesses, and the reference on every image with one element moved."""
-    witnesses = _check_witnesses(subject)
+    witnesses, pixels = _check_witnesses(subject), _pixels(subject)
+    if pixels > 1:
+        for k in subject.each(subject.proved):
+            label, radius = int(subject.y[k]), subject.found.radius
+            if not withstands_pixels(subject.graph, subject.x[k], label, radius, pixels):
+                raise subject.denied(k, "PROVED, but the largest effects leave another class open")
+        return Checked(len(subject.proved), witnesses, 0, 0)
     for k in subject.each(subject.proved):
         label, radius = int(subject.y[k]), subject.found.radius
         if not _every_neighbour_keeps(subject.graph, subject.x[k], label, radius):
@@ -51,10 +58,19 @@ def _input_breaks(subject: Subject, k: int) -> bool:
     if (point < low).any() or (point > high).any():
         return False
     point = point.astype(np.int64)
-    if certificate.claim is Property.PIXEL and int((point[0] != image).sum()) > 1:
+    moved = int((point[0] != image).sum())
+    if certificate.claim is Property.PIXEL and moved > _pixels(subject):
         return False
     inside = subject.graph.input_edge.type.contains(point)
     return inside and int(subject.graph.evaluate(point)[0]) != certificate.label
+
+
+def _pixels(subject: Subject) -> int:
+    """How many elements may move at once, by the terms of the file."""
+    pixels = subject.found.terms.get("pixels", 1)
+    if type(pixels) is not int or pixels < 1:
+        raise InputError(f"{subject.path}: {pixels!r} elements are none that may move")
+    return pixels
 
 
 def _input_holds(graph: Graph, inputs: Ends, certificate: Certificate) -> bool:

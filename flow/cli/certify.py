@@ -19,8 +19,8 @@ verbs = typer.Typer()
 
 # Which options a property takes, named as its stage in flow.evidence names them.
 TAKES = {
-    Property.INPUT: {"radius", "method", "seconds", "mask", "range"},
-    Property.PIXEL: {"radius"},
+    Property.INPUT: {"radius", "method", "seconds", "mask", "range", "vnnlib"},
+    Property.PIXEL: {"radius", "pixels"},
     Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer"},
     Property.WEIGHTS: {"layer"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
@@ -39,10 +39,13 @@ def certify(
     ] = None,
     method: Annotated[
         Bounds | None,
-        typer.Option(help="Of input: intervals, relaxed once, or split until decided; ibp."),
+        typer.Option(
+            help="Of input: intervals, relaxed once, split until decided, or by a solver; ibp."
+        ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="Of complete: the most for each image; 60.")
+        float | None,
+        typer.Option(min=0, help="Of complete and cpsat: the most per image; 60."),
     ] = None,
     mask: Annotated[
         Path | None, typer.Option(help="Of input: .npy file; elements that are not 0 may move.")
@@ -50,6 +53,13 @@ def certify(
     range: Annotated[
         Path | None,
         typer.Option(help="Of input: .npz file of `low` and `high`, which no element leaves."),
+    ] = None,
+    vnnlib: Annotated[
+        Path | None,
+        typer.Option(help="Of input: a folder for the same questions as VNN-LIB and ONNX."),
+    ] = None,
+    pixels: Annotated[
+        int | None, typer.Option(min=1, help="Of pixel: any so many elements; 1, by enumeration.")
     ] = None,
     flips: Annotated[
         str | None,
@@ -103,6 +113,7 @@ def certify(
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
     options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
     options |= {"seed": seed, "lanes": lanes}
+    options |= {"vnnlib": vnnlib, "pixels": pixels}
     asked = {n: v for n, v in options.items() if v is not None and v is not False and v != []}
     for name in asked:
         if name not in TAKES[property]:

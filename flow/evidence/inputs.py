@@ -12,8 +12,10 @@ from flow.certify import Budget, CertificateSet, Property, certify_complete, cer
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
 from flow.certify.parts import in_parts
+from flow.certify.pixels import certify_pixels
 from flow.certify.ranges import load_ranges
 from flow.errors import InputError
+from flow.export import export_vnnlib
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
 
@@ -22,7 +24,9 @@ WORDS = {
     "ibp": "integer interval bounds, then a search for witnesses",
     "linear": "interval and Lagrangian bounds in exact integers, and a search for witnesses",
     "complete": "branch and bound on interval and Lagrangian bounds in exact integers",
+    "cpsat": "interval and Lagrangian bounds in exact integers, then the solver CP-SAT",
     "pixel": "every value of every one element within the radius",
+    "pixels": "the largest effects of so many elements on the first products, then intervals",
 }
 
 
@@ -36,24 +40,33 @@ def certify_inputs(
     seconds: float | None = None,
     mask: Path | None = None,
     range: Path | None = None,
+    vnnlib: Path | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Certificates of whole boxes, one file per radius; counts in the record.
 
     Args:
         radius: by default 1; where ``range`` limits the elements, nothing else does.
-        method: ``ibp``, ``linear``, or ``complete`` with ``seconds`` (60) for each image.
+        method: ``ibp``, ``linear``, or ``complete`` and ``cpsat`` with ``seconds`` (60) for each
+            image.
         mask, range: files of :func:`flow.certify.ranges.load_ranges`.
+        vnnlib: a folder for the same questions as VNN-LIB, with the network as ONNX.
 
     Raises:
         InputError: seconds are given to a method that takes the time it takes.
     """
+    certify: Callable[..., CertificateSet]
+    budget = Budget(60.0 if seconds is None else seconds)
     if method == "complete":
-        budget = Budget(60.0 if seconds is None else seconds)
-        certify: Callable[..., CertificateSet]
         certify = partial(certify_complete, budget=budget, attack=pgd)
+    elif method == "cpsat":
+        from flow.certify.solver import certify_cpsat  # brings the solver
+
+        certify = partial(certify_cpsat, budget=budget, attack=pgd, models=directory / "models")
     elif seconds is not None:
-        raise InputError("--seconds is of --method complete; the others take the time they take")
+        raise InputError(
+            "--seconds is of --method complete and cpsat; the others take the time they take"
+        )
     else:
         certify = partial(certify_linear, attack=pgd) if method == "linear" else certify_box
     ranges = load_ranges(mask, range)
@@ -64,6 +77,12 @@ def certify_inputs(
     if radius is None:
         kind_of = load_graph(graph_path).input_edge.type
         radius = (1,) if range is None else (kind_of.hi - kind_of.lo,)
+    if vnnlib is not None:
+        graph = load_graph(graph_path)
+        x = fitting(graph, data)
+        for r in radius:
+            box = ranges.box(graph, x, radius=r)
+            export_vnnlib(graph, box.lo, box.hi, data.y, directory=vnnlib, stem=f"radius-{r}")
     rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
     return {**rows, "property": str(Property.INPUT), "method": WORDS[method]}
 
@@ -74,12 +93,20 @@ def certify_pixel(
     *,
     directory: Path,
     radius: Sequence[int] = (1,),
+    pixels: int = 1,
     progress: Progress | None = None,
 ) -> Record:
-    """Certificates of any one element moved, one file per radius; counts in the record."""
-    certify, kind = certify_one_element, str(Property.PIXEL)
-    rows = _each_radius(certify, graph_path, data, directory, kind, {}, radius, progress)
-    return {**rows, "property": kind, "method": WORDS[kind]}
+    """Certificates of any ``pixels`` elements moved, one file per radius; counts in the record.
+
+    One element moved is decided by enumeration, more are bounded.
+    """
+    certify, kind, words = certify_one_element, str(Property.PIXEL), WORDS["pixel"]
+    if pixels != 1:
+        certify, kind = partial(certify_pixels, pixels=pixels), f"pixel-{pixels}"
+        words = WORDS["pixels"]
+    asked = {"pixels": pixels}
+    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
+    return {**rows, "property": str(Property.PIXEL), "pixels": pixels, "method": words}
 
 
 def _each_radius(

@@ -96,6 +96,8 @@ def tamper(path, change):
             for v in (Verdict.PROVED, Verdict.REFUTED, Verdict.UNKNOWN)
         },
     }
+    if any(e["evidence"] == "solver" for e in entries):
+        record["summary"]["by_solver"] = sum(e["evidence"] == "solver" for e in entries)
     del record["content"]
     record["content"] = content_digest(record)
     path.write_text(json.dumps(record))
@@ -140,7 +142,7 @@ def trust_a_solver(record):
         (claim_correct, "its class is"),
         (claim_proved_of_the_misclassified, "misclassified, yet PROVED"),
         (drop_witness, "its witness does not break it"),
-        (trust_a_solver, "evidence solver cannot be replayed"),
+        (trust_a_solver, "its evidence is trust in a solver, which cannot be replayed"),
     ],
 )
 def test_a_forged_claim_is_rejected(case, change, message):

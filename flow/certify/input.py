@@ -32,6 +32,7 @@ from flow.ops import Add, ArgMax, MatVec
 
 Progress = Callable[[int, int], None]
 METHOD = "box"
+HELD = 1 << 28  # bytes of intervals held at once
 
 
 def certify_input(
@@ -112,7 +113,11 @@ def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:
     above 0 (j < c, which would win a tie) or at least 0 (j > c). Where a logit could wrap, the
     wrapped logit boxes are compared instead.
     """
-    return labels_hold(graph, propagate(graph, box), y)
+    elements = sum(edge.elements for edge in graph.edges().values())
+    size = max(1, HELD // (64 * elements))  # two ends in int64, and as much again on the way
+    parts = [slice(first, first + size) for first in range(0, len(y), size)]
+    found = [labels_hold(graph, propagate(graph, box[part]), y[part]) for part in parts]
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
 
 
 def labels_hold(graph: Graph, boxes: Mapping[str, Box], y: Array) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from flow.engine import BatchedEngine
 from flow.ir import Array
 
 Progress = Callable[[int, int], None]
+_HELD = 1 << 28  # bytes of candidate points held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,16 @@ def find_witnesses(
         points (batch, *input shape), the worst found for the label, and broken (batch,).
     """
     effort = Effort() if effort is None else effort
+    size = max(1, _HELD // (32 * (effort.corners + effort.moves) * int(box.lo[:1].size or 1)))
+    if len(y) > size:
+        halves = [
+            find_witnesses(
+                engine, box[part], y[part], rng=rng, effort=effort,
+                progress=progress if part.start == 0 else None,
+            )
+            for part in (slice(first, first + size) for first in range(0, len(y), size))
+        ]  # fmt: skip
+        return np.concatenate([p for p, _ in halves]), np.concatenate([b for _, b in halves])
     points = box.lo.copy()
     score = np.full(len(y), np.iinfo(np.int64).max)
     for restart in range(effort.restarts):

@@ -1,6 +1,6 @@
 """Integer intervals beside auto_LiRPA's on the float twin of the same network, in one run.
 
-make bench-lirpa NETWORK=model.onnx
+    python -m tests.bench.lirpa NETWORK [--images 1000] [--radii 1 4]
 
 The twin has the same weights as floats, and a sum of signs for each staircase, so that both bound
 the same function. auto_LiRPA's pins (torch < 2.9) exclude ours, so it is no dependency: put its

@@ -69,6 +69,7 @@ def simulate_smoothed(
         "Votes": votes,
         "Classes": classes,
         "WordBits": net.output.bits,
+        "Memories": len(net.memories),
         "CfgBits": net.cfg_bits,
         "CfgMemoryBits": net.cfg_memory_bits,
         "CfgAddressBits": net.cfg_address_bits,

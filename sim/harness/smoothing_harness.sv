@@ -18,6 +18,7 @@ module smoothing_harness #(
   parameter int Votes     = 1,   // per image
   parameter int Classes   = 2,
   parameter int WordBits  = 8,   // the accelerator's output word
+  parameter int Memories  = 1,
   parameter int CfgBits   = 8,
   parameter int CfgMemoryBits  = 8,
   parameter int CfgAddressBits = 16
@@ -55,6 +56,7 @@ module smoothing_harness #(
   logic [WordBits-1:0]     word;
   logic [ResultBits-1:0]   result;
   logic [CfgBits-1:0]      cfg_unused;
+  logic [Memories-1:0]     detected_unused;
   int place_q, next_q, owed_q, silent_q, reset_q;
   int unsigned stall_q;
 
@@ -104,7 +106,8 @@ module smoothing_harness #(
     .cfg_memory_i (CfgMemoryBits'(0)),
     .cfg_address_i(CfgAddressBits'(0)),
     .cfg_data_i   (CfgBits'(0)),
-    .cfg_data_o   (cfg_unused)
+    .cfg_data_o   (cfg_unused),
+    .detected_o   (detected_unused)
   );
 
   vote #(.Classes(Classes), .InBits(WordBits), .Votes(Votes)) u_vote (

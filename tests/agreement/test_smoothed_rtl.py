@@ -1,6 +1,7 @@
 """Smoothed inference in RTL counts the votes that certificates are made from."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,15 @@ from flow.certify.noise_lanes import lane_states
 from flow.certify.smoothing import ESTIMATION, count_votes, noise_stream, noise_table
 from flow.engine import BatchedEngine
 from flow.errors import InputError
+from flow.graphfile import load_graph
 from flow.schedule import make_plan
+from models.data import load_dataset
 from sim.smoothed import Noise, simulate_smoothed
 from tests.schedule.networks import four_bit_network, random_images
 
 pytestmark = pytest.mark.rtl
 VOTES = 60
+ZOO = Path(__file__).resolve().parents[2] / "models" / "zoo"
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +61,22 @@ def test_votes_in_rtl_are_those_of_the_model_for_the_same_seed(
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(winners, expected.argmax(axis=1))
     assert (expected.max(axis=1) < VOTES).sum() > 3  # the noise matters
+
+
+@pytest.mark.slow
+def test_a_digits_network_votes_as_its_model(simulator, compiled, tmp_path):
+    graph = load_graph(ZOO / "wrap-digits" / "graph.json")
+    build(graph, make_plan(graph), tmp_path / "build")
+    terms = Smoothing(Fraction(4), samples=VOTES, lanes=lanes_of(tmp_path / "build"))
+    data = load_dataset("digits", root=tmp_path)
+    x = data.test_x[:12].reshape(12, -1).astype(np.int64)
+    found, _ = simulate_smoothed(
+        tmp_path / "build", x, noise_of(graph, terms), votes=VOTES, cache=compiled,
+        simulator=simulator,
+    )  # fmt: skip
+    stream, engine = noise_stream(graph, terms, ESTIMATION), BatchedEngine(graph)
+    expected = [count_votes(engine, x[k : k + 1], stream, samples=VOTES) for k in range(len(x))]
+    np.testing.assert_array_equal(found, np.vstack(expected))
 
 
 def test_what_does_not_fit_is_refused(made, compiled):

@@ -8,8 +8,12 @@ import re
 import subprocess
 import sys
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
+from flow.build.smoothing import noise_parameters, vote_parameters
+from flow.certify.noise import NoiseTable
+from flow.ir import IntType
 from sim.runner import RTL
 from sim.unit import PARTS
 
@@ -29,6 +33,7 @@ def image(height, width, channels, lanes, **others):
     return {"Height": height, "Width": width, "Channels": channels, "Lanes": lanes, **others}
 
 
+TABLE = NoiseTable.of(Fraction(2), bits=32, span=16)
 BINARY = {"InBits": 1, "InKind": 2, "WeightBits": 1, "WeightKind": 2, "Popcount": 1}
 LARGE = {"KernelH": 3, "KernelW": 3}
 GLOBAL = {"KernelH": 8, "KernelW": 8, "StrideH": 8, "StrideW": 8}
@@ -74,6 +79,12 @@ SIZES = (
             **{"MultiplierBits": 2, "OffsetBits": 1, "Constants": "40'h294a5294a5"},
         },
     ),
+    (
+        "noise",
+        "5 bits (0 to 16), sigma 2 (13 levels), 8 lanes",
+        noise_parameters(TABLE.levels, IntType(5, declared=(0, 16)), lanes=8),
+    ),
+    ("vote", "10 classes, 1,000 votes", vote_parameters(classes=10, word_bits=112, votes=1000)),
     (
         "concat",
         "64 and 32 channels of 4 bits, 8 lanes",

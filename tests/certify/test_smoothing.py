@@ -138,7 +138,8 @@ def test_a_table_gives_exactly_the_shares_it_states(sigma):
 
 
 @pytest.mark.parametrize(
-    ("sigma", "bits", "span"), [("1/3", 6, 6), ("2", 7, 6), ("5", 5, 40), ("3/2", 32, 16)]
+    ("sigma", "bits", "span"),
+    [("1/3", 6, 6), ("2", 7, 6), ("9", 9, 6), ("5", 5, 40), ("3/2", 32, 16)],
 )
 def test_the_stated_distance_is_that_to_the_rounded_gaussian(sigma, bits, span):
     table = NoiseTable.of(Fraction(sigma), bits=bits, span=span)

@@ -17,7 +17,7 @@ from flow.certify.certificate import content_digest
 from flow.certify.noise import NoiseTable
 from flow.certify.noise_normal import DOWN, UP, central, decimal, quantile_above
 from flow.certify.noise_streams import HostNoise, LaneNoise
-from flow.certify.smoothing import count_votes, noise_stream
+from flow.certify.smoothing import _Reach, count_votes, noise_stream
 from flow.certify.smoothing_bounds import (
     abstains,
     needed_share,
@@ -112,6 +112,13 @@ def test_an_error_of_the_noise_costs_distance_and_more_for_the_source_itself():
             ) is (more == 0)  # fmt: skip
     assert reach("1/3", True) is None
     assert quantile_above(Fraction(1, 3)) is None
+
+
+def test_of_the_two_distances_that_of_the_source_itself_is_the_shorter():
+    terms = Smoothing(Fraction(40), samples=10_000)
+    found = _Reach(terms, Fraction(1, 1000))(9990)
+    assert found["squared"] < found["ideal"]
+    assert _Reach(terms, Fraction(1, 1000)).charge == {"error": "1/1000"}
 
 
 def test_half_the_votes_certify_nothing_and_two_close_classes_are_left_open():

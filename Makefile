@@ -9,7 +9,11 @@ SECONDS  ?= 60
 DATA     := digits
 NETWORKS := tfc-digits-w1a1 tfc-digits-w4a4
 ON_BOARD := tfc-digits-w1a1
+BOARDS   := $(notdir $(patsubst %/board.toml,%,$(wildcard hls/boards/*/board.toml)))
+BOARD    ?= ulx3s
 MODEL    ?= tfc-digits-w1a1
+NAME      = $(basename $(notdir $(MODEL)))
+FOLDED    = $(CYCLES:%=-%)
 EVIDENCE := compare rtl hls input pixel bits bfa random campaign/record
 RESULTS  := $(foreach n,$(NETWORKS),$(EVIDENCE:%=build/$n/%.json)) $(ON_BOARD:%=build/%/board.json)
 
@@ -26,6 +30,10 @@ env: $(VENV)/ready  ## create the virtual environment (demo and test do it thems
 
 demo: $(VENV)/ready  ## the whole line for two networks: train, build, simulate, certify, attack, bitstream, report
 	@$(VENV)/bin/python -m flow.timed "demo (without the environment)" $(MAKE) --no-print-directory -j2 build/report.html
+
+.PHONY: bitstream
+bitstream: build/$(NAME)/$(BOARD)$(FOLDED)/manifest.json  ## MODEL=recipe name or file.onnx, BOARD=folder of hls/boards, CYCLES=most per image
+	@$(BITPROOF) bitstream $(<D)
 
 test: $(VENV)/ready lint  ## the gate: lint, then every test that is not slow (SIM=verilator or icarus)
 	$(PYTEST) -n 2 -m "not slow" --sim $(SIM)
@@ -118,11 +126,38 @@ build/%/random.json: build/%/graph.json
 build/%/campaign/record.json: docs/examples/campaign-%.toml build/%/accelerator/manifest.json
 	$(BITPROOF) campaign resume $< --replace -o $(@D)
 
-build/%/ulx3s/manifest.json: build/%/accelerator/manifest.json
-	$(BITPROOF) synth $(<D) --board ulx3s -o $(@D)
+define bitstream_for
+build/%/$1/manifest.json: build/%/accelerator/manifest.json $(wildcard hls/boards/$1/*)
+	$$(BITPROOF) synth $$(<D) --board $1 -o $$(@D)
+endef
+$(foreach board,$(BOARDS),$(eval $(call bitstream_for,$(board))))
 
 build/%/board.json: build/%/ulx3s/manifest.json
 	$(BITPROOF) simulate $(<D) --data $(DATA) --engine board --limit 10 -o $@
+
+# `make bitstream`: what it may be asked for, an ONNX file of its own, or with CYCLES.
+
+ifneq ($(filter bitstream,$(MAKECMDGOALS)),)
+ifeq ($(filter $(BOARD),$(BOARDS)),)
+$(error BOARD=$(BOARD): no such board; choose one of $(sort $(BOARDS)))
+endif
+ifeq ($(wildcard models/recipes/$(MODEL).toml $(filter %.onnx,$(MODEL))),)
+$(error MODEL=$(MODEL): no recipe of models/recipes and no .onnx file; name one of them)
+endif
+endif
+
+ifneq ($(filter %.onnx,$(MODEL)),)
+build/$(NAME)/graph.json: $(MODEL) | $(VENV)/ready
+	$(BITPROOF) lower $< -o $@
+endif
+
+ifdef CYCLES
+build/$(NAME)/accelerator$(FOLDED)/manifest.json: build/$(NAME)/graph.json $(wildcard hls/rtl/*.sv hls/kernels/*.hpp)
+	$(BITPROOF) build $< --cycles $(CYCLES) -o $(@D)
+
+build/$(NAME)/$(BOARD)$(FOLDED)/manifest.json: build/$(NAME)/accelerator$(FOLDED)/manifest.json
+	$(BITPROOF) synth $(<D) --board $(BOARD) -o $(@D)
+endif
 
 build/report.html: $(RESULTS)
 	$(BITPROOF) report $(NETWORKS:%=build/%) -o $@

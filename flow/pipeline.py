@@ -12,7 +12,7 @@ from flow.build.board import load_board
 from flow.campaign import Recipe as Campaign
 from flow.certify import Property
 from flow.report.page import write_report
-from flow.synth.ecp5 import synthesise
+from flow.synth import synthesise
 from models.export import train_and_export
 from models.recipe import load_recipe
 

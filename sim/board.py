@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from flow.build import FaultSite, SiteTable, site_table
-from flow.build.board import RECORD
+from flow.build.board import FORMAT, RECORD
 from flow.build.images import image_bits, image_text
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
@@ -218,6 +218,8 @@ def _record(board_dir: Path, graph: Graph) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; make it with `bitproof synth`") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a board record ({error}); synthesise again") from None
+    if record.get("format") != FORMAT:
+        raise InputError(f"{path}: not a board record of format {FORMAT}; synthesise again")
     if record.get("graph_digest") != digest(graph):
         raise InputError(f"{path}: made from another graph than {graph.name!r}; synthesise again")
     return record
@@ -230,9 +232,11 @@ def _talk(
     work = Path(tempfile.mkdtemp(prefix="board."))
     (work / "images").symlink_to((board_dir / "images").resolve())
     job = {
-        "period_ps": round(1e12 / record["clock_hz"]),
+        "period_ps": 2 * round(1e12 / record["clock_hz"] / 2),  # in two equal halves
         "bit_ps": round(1e12 / record["baud"]),
         "ports": record["ports"],
+        "button_active_low": record["button_active_low"],
+        "leds": record["leds"],
         "digest": record["graph_digest"],
         "steps": steps,
     }

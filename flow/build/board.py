@@ -17,10 +17,14 @@ from flow.ir import Graph
 
 HLS = Path(__file__).resolve().parents[2] / "hls"
 BOARDS = HLS / "boards"
-MODULES = ("power_on_reset", "uart_rx", "uart_tx", "crc16", "uart_image", "uart_bridge", "fifo")
-RECORD = "board.json"
-PORTS = ("clock", "reset", "receive", "transmit", "leds")
+SERIAL = ("uart_rx", "uart_tx", "crc16", "uart_image", "uart_bridge", "fifo")
+MODULES = ("power_on_reset", "polarity", *SERIAL)
+RECORD, FORMAT = "board.json", 2
+PORTS = ("clock", "button", "receive", "transmit", "leds")
 MAX_INPUT_BITS = 8  # an element travels in one byte
+# Of the cycles in reset, as a power of two: 21 us at 12 MHz. Block memory of an iCE40 answers 0 for
+# the first 3 us or so after configuration (IceStorm issue 76).
+RESET_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,20 @@ class Board:
     clock_hz: int
     baud: int
     constraints: Path
-    nextpnr: tuple[str, ...]  # arguments that select the device
+    synth: tuple[str, ...]  # arguments that select the device: of Yosys' command,
+    place: tuple[str, ...]  # of place and route,
+    pack: tuple[str, ...]  # and of packing
     program: str  # command line with {bitstream}
-    high: tuple[str, ...]
+    high: tuple[str, ...]  # outputs held at 1
     ports: Mapping[str, str]
+    button_active_low: bool
+    leds: tuple[int, ...]  # which bit of the bridge's led_o each LED shows
+    leds_active_low: tuple[int, ...]  # the LEDs that 0 lights
+
+    @property
+    def top(self) -> str:
+        """Of the generated module: the name as SystemVerilog allows it."""
+        return self.name.replace("-", "_")
 
     @property
     def divider(self) -> int:
@@ -54,17 +68,23 @@ def load_board(name: str) -> Board:
     if name not in known:
         raise InputError(f"board {name!r}: unknown; choose one of {', '.join(known)}")
     settings = tomllib.loads((BOARDS / name / "board.toml").read_text())
+    leds = settings["leds"]
     return Board(
         name=name,
         device=settings["device"],
         family=settings["family"],
         clock_hz=settings["clock_hz"],
         baud=settings["baud"],
-        constraints=BOARDS / name / settings["constraints"],
-        nextpnr=tuple(settings["nextpnr"]),
+        constraints=(BOARDS / name / settings["constraints"]).resolve(),
+        synth=tuple(settings.get("synth", ())),
+        place=tuple(settings["place"]),
+        pack=tuple(settings.get("pack", ())),
         program=settings["program"],
-        high=tuple(settings["high"]),
+        high=tuple(settings.get("high", ())),
         ports={port: settings["ports"][port] for port in PORTS},
+        button_active_low=settings.get("button", {}).get("active_low", False),
+        leds=tuple(leds["shows"]),
+        leds_active_low=tuple(leds.get("active_low", ())),
     )
 
 
@@ -90,14 +110,16 @@ def write_board(build: Build, board: Board, directory: Path) -> dict[str, Any]:
     for name in ("plan.json", "graph.json", "graph.safetensors"):
         _copy(build.directory / name, directory / name)
     _copy(board.constraints, directory / board.constraints.name)
-    write_atomic(directory / "rtl" / f"{board.name}.sv", text)
+    write_atomic(directory / "rtl" / f"{board.top}.sv", text)
     record = {
-        "format": 1,
+        "format": FORMAT,
         "board": board.name,
-        "top": board.name,
+        "top": board.top,
         "clock_hz": board.clock_hz,
         "baud": board.clock_hz / board.divider,
         "ports": dict(board.ports),
+        "button_active_low": board.button_active_low,
+        "leds": {"shows": list(board.leds), "active_low": list(board.leds_active_low)},
         "graph_digest": build.graph_digest,
         "plan_digest": build.plan_digest,
         "memories": [{"name": m.name, "words": m.words, "bits": m.bits} for m in net.memories],
@@ -107,7 +129,7 @@ def write_board(build: Build, board: Board, directory: Path) -> dict[str, Any]:
 
 
 def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
-    """SystemVerilog of the module called as the board.
+    """SystemVerilog of the module ``board.top``.
 
     Raises:
         InputError: the serial protocol cannot carry this network.
@@ -139,11 +161,17 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
     widths |= {"memory": net.cfg_memory_bits, "address": net.cfg_address_bits}
     widths |= {"memories": len(net.memories)}
     given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
-    pins = {"divider": board.divider, "board": board.name, "parameters": given, "core": TOP}
+    low = sum(1 << led for led in board.leds_active_low)
+    pins = {"divider": board.divider, "board": board.top, "parameters": given, "core": TOP}
+    pins |= {"reset_bits": RESET_BITS, "button_low": int(board.button_active_low)}
+    pins |= {"led_count": len(board.leds)}
+    pins |= {"leds_low": f"{len(board.leds)}'b{low:0{len(board.leds)}b}"}
+    pins |= {"shown": ", ".join(f"lights[{bit}]" for bit in reversed(board.leds))}
     return _TEXT.format(
         **pins,
         **board.ports,
         **{name: width - 1 for name, width in widths.items()},
+        led_top=len(board.leds) - 1,
         high_ports="".join(f",\n  output logic {name}" for name in board.high),
         high_values="".join(f"  assign {name} = 1'b1;\n" for name in board.high),
     )
@@ -158,13 +186,14 @@ _TEXT = """\
 // Generated: the accelerator behind the board's serial port; parameters and instances only.
 module {board} (
   input  logic {clock},
-  input  logic {reset},
+  input  logic {button},
   input  logic {receive},
   output logic {transmit},
-  output logic [7:0] {leds}{high_ports}
+  output logic [{led_top}:0] {leds}{high_ports}
 );
 
-  logic rst_n;
+  logic rst_n, pressed;
+  logic [7:0] lights;
   logic rx_valid, rx_error, rx_line, tx_valid, tx_ready;
   logic [7:0] rx_data, tx_data;
   logic image_valid, image_ready, result_valid, result_ready;
@@ -177,9 +206,27 @@ module {board} (
   logic [{memories}:0] detected;
 
 {high_values}
-  power_on_reset u_reset (
+  polarity #(
+    .Bits(1),
+    .ActiveLow(1'b{button_low})
+  ) u_button (
+    .data_i({button}),
+    .data_o(pressed)
+  );
+
+  polarity #(
+    .Bits({led_count}),
+    .ActiveLow({leds_low})
+  ) u_leds (
+    .data_i({{{shown}}}),
+    .data_o({leds})
+  );
+
+  power_on_reset #(
+    .CountBits({reset_bits})
+  ) u_reset (
     .clk_i({clock}),
-    .button_i({reset}),
+    .button_i(pressed),
     .rst_no(rst_n)
   );
 
@@ -231,7 +278,7 @@ module {board} (
     .cfg_data_o(cfg_wdata),
     .cfg_data_i(cfg_rdata),
     .detected_i(detected),
-    .led_o({leds})
+    .led_o(lights)
   );
 
   {core} u_{core} (

@@ -98,10 +98,21 @@ def synth(
 ) -> None:
     """Synthesise, place and route a build with its UART top; write the bitstream."""
     from flow.build.board import load_board
-    from flow.synth.ecp5 import synthesise
+    from flow.synth import synthesise
 
     with progress(f"synthesise {directory.parent.name} for {board}") as step:
         record = synthesise(
             directory, load_board(board), output, seed=seed, dsp=not no_dsp, progress=step
         )
     emit(signed(record), as_json=json)
+
+
+@verbs.command()
+def bitstream(
+    directory: Annotated[Path, typer.Argument(help="A folder, made by `bitproof synth`.")],
+    json: Json = False,
+) -> None:
+    """Print what a bitstream takes of its device, its clock, and how to program the board."""
+    from flow.synth import summary
+
+    emit(summary(directory), as_json=json)

@@ -1,5 +1,7 @@
 """From a build to a bitstream with open tools."""
 
-from flow.synth.ecp5 import synthesise
+from flow.synth.bitstream import synthesise
+from flow.synth.families import FAMILIES
+from flow.synth.summary import summary
 
-__all__ = ["synthesise"]
+__all__ = ["FAMILIES", "summary", "synthesise"]

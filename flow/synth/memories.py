@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from flow.build.images import read_image
 from flow.build.netlist import TOP, Netlist, image_path, memory_instance
 from flow.errors import ClaimError
+from flow.synth.family import Family
 
-RAM = ("DP16KD", "TRELLIS_DPR16X4")  # block and distributed memory of ECP5
 REGISTERS = "registers"
 
 
-def check_memories(net: Netlist, inferred: Path, mapped: Path) -> dict[str, dict[str, int]]:
+def check_memories(
+    net: Netlist, inferred: Path, mapped: Path, family: Family
+) -> dict[str, dict[str, int]]:
     """Cells that hold each memory of ``net``, by memory and cell type, after two checks.
 
     The initial value of each inferred memory (Yosys JSON ``inferred``, before mapping) equals its
-    image bit for bit; the initial values of the cells made of it (``mapped``) hold as many ones.
+    image bit for bit. So do the cells made of it (``mapped``): their columns, cell after cell, are
+    those of the image (one bit of all words). Where the memory is deeper than a cell, each column
+    of as many words as a cell has addresses is one of theirs, wherever Yosys put it.
     A memory that became flip-flops has the first check only, one of a single word neither.
 
     Raises:
         ClaimError: an image was lost or changed on the way.
     """
     stores = {cell["parameters"]["MEMID"].lstrip("\\"): cell for cell in _cells(inferred).values()}
-    placed = [(name, cell) for name, cell in _cells(mapped).items() if cell["type"] in RAM]
+    kinds = family.memories
+    placed = [(name, cell) for name, cell in _cells(mapped).items() if cell["type"] in kinds]
     root = inferred.parent
     found: dict[str, dict[str, int]] = {}
     for memory in net.memories:
@@ -36,16 +42,18 @@ def check_memories(net: Netlist, inferred: Path, mapped: Path) -> dict[str, dict
             _compare(memory.name, words, stores[name]["parameters"])
         elif memory.words > 1:
             raise ClaimError(f"memory {memory.name}: gone after synthesis; nothing reads it")
-        mine = [cell for cell_name, cell in placed if cell_name.startswith(f"{name}.")]
+        own = [(n, cell) for n, cell in placed if n.startswith(f"{name}.")]
+        mine = [cell for _, cell in sorted(own, key=lambda pair: cell_number(pair[0]))]
         found[memory.name] = dict(Counter(cell["type"] for cell in mine))
         if not mine:
             found[memory.name] = {REGISTERS: memory.words * memory.bits}
             continue
-        ones, wanted = sum(map(_ones, mine)), sum(word.bit_count() for word in words)
-        if ones != wanted:
+        contents = [kinds[cell["type"]](cell["parameters"]) for cell in mine]
+        lost = lost_columns(words, memory.bits, contents)
+        if lost:
             raise ClaimError(
-                f"memory {memory.name}: {ones} ones in its {len(mine)} cells where its image has "
-                f"{wanted}; the mapping lost initial values"
+                f"memory {memory.name}: {lost} of its columns are not in its {len(mine)} cells; "
+                "the mapping lost or changed initial values"
             )
     return found
 
@@ -71,6 +79,18 @@ def _cells(path: Path) -> dict[str, Any]:
     return {name: cell for module in modules.values() for name, cell in module["cells"].items()}
 
 
-def _ones(cell: dict[str, Any]) -> int:
-    values = cell["parameters"].items()
-    return sum(value.count("1") for key, value in values if key.startswith("INITVAL"))
+def cell_number(name: str) -> int:
+    """Of the cells of one memory, which Yosys calls ``<memory>.<port>.<number>``."""
+    return int(name.rsplit(".", 1)[1])
+
+
+def lost_columns(words: list[int], bits: int, cells: list[tuple[int, str]]) -> int:
+    """How many columns of the image are not those of the cells, which come by their numbers."""
+    depth = len(cells[0][1]) // cells[0][0]  # the same in all: Yosys chooses one form per memory
+    there = [held[column::width] for width, held in cells for column in range(width)]
+    image = "".join(f"{word:0{bits}b}"[::-1] for word in words)
+    parts = [image[at : at + depth * bits] for at in range(0, len(image), depth * bits)]
+    wanted = [part[bit::bits].ljust(depth, "0") for part in parts for bit in range(bits)]
+    if len(parts) == 1:
+        return sum(a != b for a, b in zip_longest(wanted, there[:bits]))
+    return (Counter(wanted) - Counter(there)).total()

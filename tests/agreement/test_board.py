@@ -16,15 +16,22 @@ NETWORKS = {
     "binary": lambda: binary_network([6, 8, 4], seed=3, signs=True),  # unsigned logits
     "four bits": lambda: four_bit_network([6, 4, 3], seed=3, signs=True),  # signed, wide words
 }
+CASES = [
+    ("binary", "ulx3s"),  # button and LEDs active high
+    ("four bits", "ulx3s"),
+    ("binary", "icebreaker"),  # the button and some LEDs active low
+    ("binary", "tang-nano-9k"),  # all active low
+]
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(scope="module", params=CASES, ids=" on ".join)
 def board(request, tmp_path_factory):
-    graph = NETWORKS[request.param]()
+    network, name = request.param
+    graph = NETWORKS[network]()
     place = tmp_path_factory.mktemp("board")
-    plan = make_plan(graph, cycles=12, parity=request.param == "four bits")
+    plan = make_plan(graph, cycles=12, parity=network == "four bits")
     made = build(graph, plan, place / "build")
-    write_board(made, load_board("ulx3s"), place / "board")
+    write_board(made, load_board(name), place / "board")
     return graph, place / "board"
 
 
@@ -62,3 +69,11 @@ def test_a_board_of_another_network_is_refused(board, tmp_path):
         simulate_board(place, other, np.zeros((1, 6), dtype=np.int64), cache=tmp_path)
     with pytest.raises(InputError, match=r"no such file; make it with `bitproof synth`$"):
         simulate_board(tmp_path, other, np.zeros((1, 6), dtype=np.int64), cache=tmp_path)
+
+
+def test_a_board_record_of_another_format_is_refused(board, tmp_path):
+    graph, place = board
+    record = json.loads((place / "board.json").read_text())
+    (tmp_path / "board.json").write_text(json.dumps(record | {"format": 1}))
+    with pytest.raises(InputError, match=r"board.json: not a board record of format 2; synth"):
+        simulate_board(tmp_path, graph, random_images(graph, 4), cache=tmp_path)

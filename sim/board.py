@@ -73,9 +73,9 @@ def simulate_board(
     step(1, 2)
     memories = [memory["name"] for memory in record["memories"]]
     steps = _steps(graph, x, probes, memories, parity=plan.parity)
-    identification, *replies = _talk(design, record, board_dir, steps)
-    step(2, 2)
     latency = simulate_tokens(graph, plan.folding, plan.fifo_depth).first_latency
+    identification, *replies = _talk(design, record, board_dir, steps, latency)
+    step(2, 2)
     _check_replies(replies, graph, x, probes, latency, memories, parity=plan.parity)
     return {
         "images": len(x),
@@ -142,7 +142,8 @@ def _steps(
     graph: Graph, x: Array, probes: Sequence[_Probe], memories: Sequence[str], *, parity: bool
 ) -> list[dict[str, Any]]:
     """What ``sim/bench/board_bench.py`` is to do; :func:`_check_replies` follows this order."""
-    images = [{"run": codes} for codes in graph.input_edge.type.encode(x).tolist()]
+    codes = graph.input_edge.type.encode(x).reshape(len(x), -1)
+    images = [{"run": image} for image in codes.tolist()]
     steps: list[dict[str, Any]] = [*images, {"garble": UNUSED_COMMAND}, {"button": PRESSED}]
     for probe in probes:
         memory = memories.index(probe.site.memory)
@@ -226,7 +227,11 @@ def _record(board_dir: Path, graph: Graph) -> dict[str, Any]:
 
 
 def _talk(
-    design: CompiledDesign, record: dict[str, Any], board_dir: Path, steps: list[dict[str, Any]]
+    design: CompiledDesign,
+    record: dict[str, Any],
+    board_dir: Path,
+    steps: list[dict[str, Any]],
+    latency: int,
 ) -> list[Any]:
     """The identification and one reply per step; the work folder stays if the bench fails."""
     work = Path(tempfile.mkdtemp(prefix="board."))
@@ -238,6 +243,7 @@ def _talk(
         "button_active_low": record["button_active_low"],
         "leds": record["leds"],
         "digest": record["graph_digest"],
+        "latency_cycles": latency,
         "steps": steps,
     }
     (work / "job.json").write_text(json.dumps(job))

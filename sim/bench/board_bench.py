@@ -29,7 +29,8 @@ async def serve_requests(dut: Any) -> None:
     period, bit, ports = job["period_ps"], job["bit_ps"], job["ports"]
     button, pressed = getattr(dut, ports["button"]), not job["button_active_low"]
     out, back = getattr(dut, ports["receive"]), getattr(dut, ports["transmit"])
-    pins = SerialPins(out, back, bit=bit, limit=2 * SILENCE * period)
+    limit = (2 * SILENCE + job["latency_cycles"]) * period
+    pins = SerialPins(out, back, bit=bit, limit=limit)
     button.value = not pressed
     Clock(getattr(dut, ports["clock"]), period, unit="ps").start()
     for _ in range(RESET):

@@ -10,16 +10,19 @@ from flow.build.board import load_board, write_board
 from flow.errors import InputError
 from flow.schedule import make_plan
 from sim.board import simulate_board
+from tests.engine.images import random_image_graph
 from tests.schedule.networks import binary_network, four_bit_network, random_images
+from tests.schedule.test_images import buildable
 
 NETWORKS = {
     "binary": lambda: binary_network([6, 8, 4], seed=3, signs=True),  # unsigned logits
     "four bits": lambda: four_bit_network([6, 4, 3], seed=3, signs=True),  # signed, wide words
+    "image": lambda: buildable(random_image_graph(42)),  # pool, margins, window, product
 }
 CASES = [
     ("binary", "ulx3s"),  # button and LEDs active high
     ("four bits", "ulx3s"),
-    ("binary", "icebreaker"),  # the button and some LEDs active low
+    ("image", "icebreaker"),  # the button and some LEDs active low
     ("binary", "tang-nano-9k"),  # all active low
 ]
 
@@ -29,7 +32,8 @@ def board(request, tmp_path_factory):
     network, name = request.param
     graph = NETWORKS[network]()
     place = tmp_path_factory.mktemp("board")
-    plan = make_plan(graph, cycles=12, parity=network == "four bits")
+    cycles = None if network == "image" else 12
+    plan = make_plan(graph, cycles=cycles, parity=network == "four bits")
     made = build(graph, plan, place / "build")
     write_board(made, load_board(name), place / "board")
     return graph, place / "board"
@@ -51,12 +55,13 @@ def test_the_board_answers_as_the_graph_does_clean_and_faulty(board, simulator, 
 
 def test_a_changed_image_is_refused(board, tmp_path):
     graph, place = board
-    path = place / "images" / "fc0.weights.hex"
+    name = json.loads((place / "board.json").read_text())["memories"][0]["name"]
+    path = place / "images" / f"{name}.hex"
     right = path.read_text()
     first, *rest = right.split()
     path.write_text("\n".join([f"{int(first, 16) ^ 1:0{len(first)}x}", *rest]) + "\n")
     try:
-        with pytest.raises(InputError, match=r"fc0.weights.hex: not the image of graph 'net'; syn"):
+        with pytest.raises(InputError, match=rf"{name}.hex: not the image of graph '.*'; synth"):
             simulate_board(place, graph, random_images(graph, 4), cache=tmp_path)
     finally:
         path.write_text(right)

@@ -190,6 +190,7 @@ def test_certify_draws_what_it_certified(bitproof, graph_file, tmp_path):
 def test_certify_counts_images_by_flips_and_by_layer(bitproof, graph_file, tmp_path):
     on = ("--data", "digits", "--limit", "8")
     how = ("--property", "bits", "--flips", "2", "--highest", "1", "--radius", "1", "--each-layer")
+    how += ("--cases",)
     status, out, _ = bitproof(
         "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
     )
@@ -197,6 +198,8 @@ def test_certify_counts_images_by_flips_and_by_layer(bitproof, graph_file, tmp_p
     assert (status, record["total"], record["input_radius"]) == (0, 8, 1)
     assert [row["flips"] for row in record["by_flips"]] == [1, 2]
     assert {row["layer"] for row in record["by_layer"]} == {"fc0", "act0", "fc1"}
+    assert [row["layer"] for row in record["accumulators"]] == ["fc0", "fc1"]
+    assert not any(row["wraps"] for row in record["accumulators"][1:])
     assert record["certificates"] == "bits-2-highest-1-radius-1.json"
     for name in (record["certificates"], "bits-1-highest-1-radius-1.json"):
         assert bitproof("check", tmp_path / name, "--graph", graph_file, *on)[0] == 0
@@ -220,7 +223,7 @@ def test_single_flips_of_one_memory_are_enumerated_and_checked(bitproof, graph_f
         (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
         (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
         (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),
-        (("--radius", "1"), "--radius and --each-layer are of --flips"),
+        (("--radius", "1"), "--radius, --each-layer and --cases are of --flips"),
         (("--flips", "99999"), "99999 flips: 2728 stored bits may flip"),
         (("--layer", "fc7"), "layer 'fc7' stores nothing here; choose from fc0, act0, fc1"),
     ],

@@ -1,5 +1,6 @@
 """What is true of a graph: bounds, exact enumerations, certificates and their checker."""
 
+from flow.certify.accumulators import Reached, accumulator_ranges
 from flow.certify.bits import certify_bits
 from flow.certify.box import Box, input_box, propagate, propagate_box
 from flow.certify.certificate import (
@@ -39,10 +40,12 @@ __all__ = [
     "Evidence",
     "KFlips",
     "Property",
+    "Reached",
     "SingleFlips",
     "Smoothing",
     "StoredBits",
     "Verdict",
+    "accumulator_ranges",
     "certify_bits",
     "certify_complete",
     "certify_input",

@@ -7,7 +7,7 @@ struck_edge`` has the record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial, singledispatch
 from operator import itemgetter
@@ -56,8 +56,17 @@ def budgeted(
     """
     state = {(r, s): box for r in range(flips + 1) for s in range(flips + 1 - r)}
     start = Struck(state, np.zeros(graph.input_edge.shape, dtype=np.int64))
-    found, edges = {graph.input: start}, graph.edges()
+    return spread_flips(graph, {graph.input: start}, flips=flips, subset=subset)
+
+
+def spread_flips(
+    graph: Graph, known: Mapping[str, Struck], *, flips: int, subset: BitSubset = EVERY_BIT
+) -> dict[str, Struck]:
+    """``budgeted`` where the bounds of some first edges are ``known``, for as many flips."""
+    found, edges = dict(known), graph.edges()
     for node in graph.nodes[:-1]:
+        if node.output in found:
+            continue
         sources = tuple(edges[name] for name in node.inputs)
         bits = subset.of(node.name, node.op)
         layer = Layer(node, sources, edges[node.output], flips, bits)

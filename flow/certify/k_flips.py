@@ -18,6 +18,7 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
+from flow.certify.first_struck import withstands_by_channel
 from flow.certify.flip_attack import fewest_flips
 from flow.certify.input import check_labels
 from flow.certify.margins import logits_apart, sums_apart
@@ -29,7 +30,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
 
 Progress = Callable[[int, int], None]
-METHOD = "budget"
+BUDGET, CASES = "budget", "cases"  # methods
 
 # Elements of the boxes held at once, times sixteen bytes.
 _HELD = 1 << 25
@@ -63,6 +64,7 @@ def k_flips(
     flips: int,
     subset: BitSubset = EVERY_BIT,
     radius: int = 0,
+    method: str = BUDGET,
     attack: bool = True,
     progress: Progress | None = None,
 ) -> KFlips:
@@ -76,6 +78,8 @@ def k_flips(
         subset: the bits that may flip.
         radius: every input within it may take the image's place, whatever the flips. The attack
             strikes the network at the worst such input that a search finds.
+        method: ``budget``, or ``cases``: what that leaves open is taken apart by the channel that
+            is struck first, which proves more and takes a run of bounds for every channel.
         progress: called with (images done, in all), for bounds and attack together.
 
     Raises:
@@ -92,6 +96,13 @@ def k_flips(
             progress(done, 2 * total)
 
     certified = largest_k(graph, x, y=y, most=flips, subset=subset, radius=radius, progress=bounded)
+    if method == CASES:
+        for image in np.flatnonzero(correct).tolist():
+            box, label = input_box(graph, x[[image]], radius=radius), int(y[image])
+            while certified[image] < flips and withstands_by_channel(
+                graph, box, label=label, flips=int(certified[image]) + 1, subset=subset
+            ):
+                certified[image] += 1
     points = _worst_inputs(graph, x, y, radius, correct & (certified < flips) & attack)
     witness: list[tuple[Fault, ...] | None] = []
     for k in range(len(x)):
@@ -198,6 +209,7 @@ def certify_k_flips(
     flips: int,
     subset: BitSubset = EVERY_BIT,
     radius: int = 0,
+    method: str = BUDGET,
     progress: Progress | None = None,
 ) -> CertificateSet:
     """The certificates of what ``k_flips`` finds: PROVED, REFUTED with flips, or UNKNOWN.
@@ -205,7 +217,9 @@ def certify_k_flips(
     ``detail`` says what is known of the fewest flips: more than ``certified``, and at most
     ``attacked`` where that is not None. Arguments and errors as ``k_flips``.
     """
-    found = k_flips(graph, x, y=y, flips=flips, subset=subset, radius=radius, progress=progress)
+    found = k_flips(
+        graph, x, y=y, flips=flips, subset=subset, radius=radius, method=method, progress=progress
+    )
     own = digest(graph)
 
     def certificate(k: int) -> Certificate:
@@ -222,7 +236,7 @@ def certify_k_flips(
             right,
             Property.BITS,
             flips,
-            METHOD,
+            method,
             verdict,
             witness=moved,
             faults=witness if refuted and witness else (),
@@ -231,7 +245,7 @@ def certify_k_flips(
 
     certificates = tuple(map(certificate, range(len(x))))
     terms = bits_terms(subset, radius)
-    return CertificateSet(own, Property.BITS, flips, METHOD, certificates, terms=terms)
+    return CertificateSet(own, Property.BITS, flips, method, certificates, terms=terms)
 
 
 def with_fewer(found: CertificateSet, flips: int) -> CertificateSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flow.certify.plain_ops import (
     Held,
     Step,
@@ -36,12 +38,27 @@ def label_withstands(
     """
     if not isinstance(graph.nodes[-1].op, ArgMax):
         raise InputError(f"node {graph.nodes[-1].name!r}: the checker wants ArgMax last")
+    return kept(
+        graph, spread_flips(graph, start(graph, image, flips, radius), flips, subset), label, flips
+    )
+
+
+Reached = tuple[dict[str, Held], dict[str, Step]]
+
+
+def start(graph: Graph, image: Array, flips: int, radius: int) -> dict[str, Held]:
+    """The input edge: no bit is struck before it."""
     point = [_near(graph.input_edge.type, value, radius) for value in image.ravel().tolist()]
     table: Table = [[point] * (flips + 1 - r) for r in range(flips + 1)]
-    edges = graph.edges()
-    held = {graph.input: Held(table, (0,) * len(point), graph.input_edge.shape[-1])}
-    steps = {}
+    return {graph.input: Held(table, (0,) * len(point), graph.input_edge.shape[-1])}
+
+
+def spread_flips(graph: Graph, known: Mapping[str, Held], flips: int, subset: BitSubset) -> Reached:
+    """Every edge from those ``known``, and the node steps that led there."""
+    held, edges, steps = dict(known), graph.edges(), {}
     for node in graph.nodes[:-1]:
+        if node.output in known:
+            continue
         shapes = tuple(edges[name].shape for name in node.inputs)
         bits = {name: kept.tolist() for name, kept in subset.of(node.name, node.op).items()}
         step = Step(node, shapes, edges[node.output].shape, flips, bits)
@@ -50,6 +67,12 @@ def label_withstands(
             held[node.output] = through(node.op, step, *(held[name] for name in node.inputs))
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
+    return held, steps
+
+
+def kept(graph: Graph, reached: Reached, label: int, flips: int) -> bool:
+    """Whether ``label`` beats every rival within the bounds."""
+    held, steps = reached
     return _logits_apart(held[graph.logits], label, flips) or _sums_apart(
         graph, held, steps, label, flips
     )

@@ -9,24 +9,26 @@ import numpy as np
 
 from flow.certify.certificate import Certificate, Verdict
 from flow.certify.plain_budget import label_withstands
+from flow.certify.plain_cases import label_withstands_by_channel
 from flow.certify.subject import Checked, Subject
 from flow.certify.subset import BitSubset
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault, Graph, Kind
 
-BUDGET = "budget"  # the method of certificates of any number of flips
+BUDGET, CASES = "budget", "cases"  # the methods of certificates of any number of flips
+_HOLDS = {BUDGET: label_withstands, CASES: label_withstands_by_channel}
 
 
 def recheck_bits(subject: Subject) -> Checked:
     """Run the witnesses; recompute budgets, or enumerate every flip by running the reference."""
     found, path = subject.found, subject.path
-    if found.radius < 0 or (found.method != BUDGET and found.radius != 1):
+    if found.radius < 0 or (found.method not in _HOLDS and found.radius != 1):
         raise InputError(f"{path}: radius {found.radius} is not one this checker knows")
     subset, near = _terms(subject)
     for k in subject.refuted:
         if not _witness_breaks(subject.graph, subject.x[k], found.certificates[k], subset, near):
             raise subject.denied(k, "REFUTED, but its witness does not break it")
-    if found.method == BUDGET:
+    if found.method in _HOLDS:
         return _recheck_budgets(subject, subset, near)
     return _recheck_enumeration(subject, subset)
 
@@ -37,7 +39,7 @@ def _terms(subject: Subject) -> tuple[BitSubset, int]:
     radius = terms.get("input_radius", 0)
     if set(terms) - {"subset", "input_radius"} or type(radius) is not int or radius < 0:
         raise InputError(f"{subject.path}: the checker does not know the terms {dict(terms)}")
-    if radius and subject.found.method != BUDGET:
+    if radius and subject.found.method not in _HOLDS:
         raise InputError(f"{subject.path}: single flips are enumerated for fixed inputs only")
     subset = BitSubset.of_terms(terms.get("subset", {}))
     known = {f"{node.name}.{name}" for node in graph.nodes for name in node.op.stored}
@@ -48,10 +50,10 @@ def _terms(subject: Subject) -> tuple[BitSubset, int]:
 
 
 def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
-    graph, flips = subject.graph, subject.found.radius
+    graph, flips, holds = subject.graph, subject.found.radius, _HOLDS[subject.found.method]
     for k in subject.each(subject.proved):
         image, label = subject.x[k], int(subject.y[k])
-        if not label_withstands(graph, image, label, flips, subset=subset, radius=near):
+        if not holds(graph, image, label, flips, subset=subset, radius=near):
             raise subject.denied(k, "PROVED, but budgets leave other classes open")
     return Checked(len(subject.proved), len(subject.refuted), 0, 0)
 

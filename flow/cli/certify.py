@@ -21,7 +21,7 @@ verbs = typer.Typer()
 TAKES = {
     Property.INPUT: {"radius", "method", "seconds", "mask", "range", "vnnlib"},
     Property.PIXEL: {"radius", "pixels"},
-    Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer"},
+    Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"},
     Property.WEIGHTS: {"layer"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
 }
@@ -65,6 +65,9 @@ def certify(
         str | None,
         typer.Option(help="Of bits: any so many flips, or `largest`; else every single one."),
     ] = None,
+    cases: Annotated[
+        bool, typer.Option("--cases", help="Of flips: by cases of the channel struck first.")
+    ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
     ] = None,
@@ -111,6 +114,7 @@ def certify(
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
     options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
+    options |= {"cases": cases}
     options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
     options |= {"seed": seed, "lanes": lanes}
     options |= {"vnnlib": vnnlib, "pixels": pixels}

@@ -13,6 +13,7 @@ from flow.certify import (
     BitSubset,
     CertificateSet,
     SingleFlips,
+    accumulator_ranges,
     certify_k_flips,
     largest_k,
     one_layer_each,
@@ -22,6 +23,7 @@ from flow.certify import (
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
+from flow.certify.k_flips import BUDGET, CASES
 from flow.certify.parts import in_parts
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
@@ -30,6 +32,10 @@ from flow.stages import Images, Progress, Record, fitting
 
 LARGEST = "largest"  # as a number of flips: however many are certified, up to MOST
 MOST = 16
+WORDS = {
+    BUDGET: "budgets of flips through integer intervals, then an attack on the rest",
+    CASES: "budgets of flips, by cases of the channel struck first, then an attack on the rest",
+}
 
 
 def certify_bits(
@@ -43,6 +49,7 @@ def certify_bits(
     highest: int | None = None,
     radius: Sequence[int] = (),
     each_layer: bool = False,
+    cases: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
@@ -53,6 +60,7 @@ def certify_bits(
         layer, memory, highest: the bits that may flip, as ``BitSubset.choose`` takes them.
         radius: of flips, one at most: every input within it may take the image's place.
         each_layer: of flips: say what is certified with the flips in each layer alone.
+        cases: of flips: take what budgets leave open apart by the channel struck first.
         jobs: threads that enumerate single flips.
 
     Raises:
@@ -74,11 +82,12 @@ def certify_bits(
             near,
             directory,
             chosen,
+            CASES if cases else BUDGET,
             each_layer,
             progress,
         )
-    if radius or each_layer:
-        raise InputError("--radius and --each-layer are of --flips; give how many bits may flip")
+    if radius or each_layer or cases:
+        raise InputError("--radius, --each-layer and --cases are of --flips; give how many bits")
     return _every_flip(graph, data, subset, directory, chosen, jobs, progress)
 
 
@@ -146,6 +155,7 @@ def _any_flips(
     radius: int,
     directory: Path,
     chosen: Sequence[str],
+    method: str,
     each_layer: bool,
     progress: Progress | None,
 ) -> Record:
@@ -158,11 +168,11 @@ def _any_flips(
         return directory / ("-".join(["bits", str(k), *chosen]) + ".json")
 
     found = in_parts(
-        partial(certify_k_flips, flips=flips, subset=subset, radius=radius),
+        partial(certify_k_flips, flips=flips, subset=subset, radius=radius, method=method),
         graph,
         (x, data.y),
         path=path(flips),
-        asked={"flips": flips, "subset": subset.terms(), "radius": radius},
+        asked={"flips": flips, "subset": subset.terms(), "radius": radius, "method": method},
         progress=progress,
     )
     seconds = round(perf_counter() - started, 2)
@@ -175,7 +185,7 @@ def _any_flips(
         "graph": graph.name,
         "graph_digest": digest(graph),
         "property": "bits",
-        "method": "budgets of flips through integer intervals, then an attack on the rest",
+        "method": WORDS[method],
         "data": data.name,
         "images": len(x),
         "stored_bits": subset.count(graph),
@@ -206,7 +216,7 @@ def _by_layer(
     graph: Graph, data: Images, flips: int, radius: int, subset: BitSubset
 ) -> dict[str, list[Record]]:
     """For each layer the images certified for 1 .. ``flips`` flips of its bits alone; the layers
-    that certify fewest come first: they limit the whole."""
+    that certify fewest come first: they limit the whole. And what accumulators can hold."""
     x, rows = fitting(graph, data), []
     for name, layer in one_layer_each(graph, highest=subset.highest).items():
         if subset.parameters is None or set(layer.parameters or ()) <= set(subset.parameters):
@@ -214,7 +224,17 @@ def _by_layer(
             held = largest_k(graph, x, y=data.y, most=most, subset=layer, radius=radius)
             counts = [int((held >= k).sum()) for k in range(1, most + 1)]
             rows.append({"layer": name, "stored_bits": layer.count(graph), "certified": counts})
-    return {"by_layer": sorted(rows, key=lambda row: row["certified"])}
+    ranges = [
+        {
+            "layer": reached.node,
+            "sums": [reached.low, reached.high],
+            "needed": str(reached.needed),
+            "register": str(reached.register),
+            "wraps": reached.wraps,
+        }
+        for reached in accumulator_ranges(graph, flips=flips, subset=subset)
+    ]
+    return {"by_layer": sorted(rows, key=lambda row: row["certified"]), "accumulators": ranges}
 
 
 def _by_bit(flips: SingleFlips, images: int) -> list[Record]:

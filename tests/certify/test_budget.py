@@ -13,7 +13,7 @@ from flow.certify.k_flips import withstood
 from flow.certify.stored_bits import StoredBits
 from flow.certify.subset import BitSubset
 from flow.ir import Edge, Graph, IntType
-from flow.ops import ArgMax, MatVec, Reshape, Transpose
+from flow.ops import Add, ArgMax, MatVec, MaxPool, Pad, Reshape, SumPool, Transpose
 from tests.engine.chains import chains, random_inputs, random_weights
 from tests.engine.images import Builder, image_graphs
 
@@ -118,3 +118,73 @@ def test_a_row_of_weights_strikes_all_channels_that_it_was_moved_to(seed):
     graph = staircase_behind_moved_elements(seed)
     assert_holds(graph, 1 + seed % 3, 0, BitSubset.choose(graph, layers=["matvec0"]), 150)
     assert_holds(graph, 2, 0, BitSubset(), 150)
+
+
+def branches_moved_apart(seed):
+    """Two products of one input, added up element by element; one is transposed, or neither is."""
+    rng = np.random.default_rng(seed)
+    kind, flat = IntType(3, True), []
+    b = Builder(rng, Edge((2, 2, 2), IntType(2)))
+    for order in ((0, 1, 2), (2, 0, 1) if seed % 2 else (0, 1, 2)):
+        name = b.add(MatVec(random_weights(rng, kind, (2, 2)), kind, IntType(6, True)), "x")
+        flat.append(b.add(Transpose(order), name))
+    name = b.add(Add([[1], [-2]], [1], IntType(8, True)), *flat)
+    name, wide = b.add(Reshape((8,)), name), IntType(13, True)
+    name = b.add(MatVec(random_weights(rng, kind, (3, 8)), kind, wide), name)
+    name = b.add(ArgMax(), name)
+    return Graph("branches", "x", b.edges["x"], tuple(b.nodes), name)
+
+
+def image_turned_on_its_side(seed):
+    """A product whose channels become rows of an image before windows, pads and pools see it."""
+    rng = np.random.default_rng(seed)
+    kind = IntType(3, True)
+    b = Builder(rng, Edge((2, 2, 2), IntType(2)))
+    name = b.add(MatVec(random_weights(rng, kind, (2, 2)), kind, IntType(6, True)), "x")
+    name = b.add(Transpose((2, 0, 1)), name)
+    pool = MaxPool((2, 1), (1, 1)) if seed % 2 else SumPool((2, 1), (1, 1), IntType(7, True))
+    name = b.add(Pad((0, 1, 1, 0), 1), name) if seed % 3 else b.add(pool, name)
+    rows, columns = 2, b.edges[name].shape[-1]
+    weights = random_weights(rng, kind, (rows, columns))
+    name = b.add(MatVec(weights, kind, IntType(10, True)), name)
+    name = b.threshold(name)
+    name = b.add(Reshape((b.edges[name].elements,)), name)
+    last = random_weights(rng, kind, (3, b.edges[name].elements))
+    name = b.add(MatVec(last, kind, IntType(10, True)), name)
+    name = b.add(ArgMax(), name)
+    return Graph("turned", "x", b.edges["x"], tuple(b.nodes), name)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_channels_that_became_rows_of_an_image_are_struck_together(seed):
+    graph = image_turned_on_its_side(seed)
+    assert_holds(graph, 1 + seed % 2, 0, BitSubset.choose(graph, layers=["matvec0"]), 100)
+    assert_holds(graph, 2, 0, BitSubset(), 100)
+
+
+def rows_cut_anew(seed):
+    """Twelve elements of three channels in two vectors of six: the places of channels differ."""
+    rng = np.random.default_rng(seed)
+    kind = IntType(3, True)
+    b = Builder(rng, Edge((2, 2, 2), IntType(2)))
+    name = b.add(MatVec(random_weights(rng, kind, (3, 2)), kind, IntType(6, True)), "x")
+    name = b.add(Reshape((2, 6)), b.add(Transpose((2, 0, 1)), name))
+    name = b.add(MatVec(random_weights(rng, kind, (2, 6)), kind, IntType(11, True)), name)
+    name = b.add(Reshape((4,)), name)
+    name = b.add(MatVec(random_weights(rng, kind, (3, 4)), kind, IntType(14, True)), name)
+    name = b.add(ArgMax(), name)
+    return Graph("cut", "x", b.edges["x"], tuple(b.nodes), name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_channel_is_found_wherever_its_elements_were_moved(seed):
+    graph = rows_cut_anew(seed)
+    assert_holds(graph, 1, 0, BitSubset.choose(graph, layers=["matvec0"]), 100)
+    assert_holds(graph, 2, 0, BitSubset(), 100)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_that_meet_in_other_places_of_a_sum_are_not_one_unit(seed):
+    graph = branches_moved_apart(seed)
+    assert_holds(graph, 1 + seed % 2, 0, BitSubset.choose(graph, layers=["matvec1"]), 100)
+    assert_holds(graph, 2, 0, BitSubset(), 100)

@@ -1,6 +1,6 @@
 """Input boxes and flipped bits together, on MLPs of the size of BFAVerifier's (arXiv 2502.16286).
 
-python -m tests.bench.flips_mlp FOLDER [--hidden 100 512] [--images 50] [--epochs 6]
+python -m tests.bench.flips_mlp FOLDER [--hidden 100 512] [--images 50] [--epochs 6] [--cases]
 
 Three hidden layers, 8-bit weights, 4-bit activations, MNIST. For each width one network trained as
 usual and one trained against intervals as well; both are kept in FOLDER. Every stored bit may flip:
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from flow.certify import BitSubset, k_flips
+from flow.certify.k_flips import BUDGET, CASES
 from flow.graphfile import load_graph, save_graph
 from flow.ingest import lower
 from flow.ir import Graph
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--radii", type=int, nargs="+", default=[0, 1, 2, 4])
     parser.add_argument("--flips", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--training", nargs="+", default=["intervals", "usual"])
+    parser.add_argument("--cases", action="store_true", help="by cases of the channel struck first")
     given = parser.parse_args()
     torch.set_num_threads(1)
     data = load_dataset("mnist", root=Path(os.environ.get("BITPROOF_DATA", "data")))
@@ -52,16 +54,17 @@ def main() -> None:
             graph = network(given.folder, data, hidden, given.epochs, training == "intervals")
             for radius in given.radii:
                 for flips in given.flips:
-                    line = measured(graph, data, given.images, radius, flips)
+                    line = measured(graph, data, given.images, radius, flips, given.cases)
                     print(f"3x{hidden:<4} {training:10} {line}", flush=True)
 
 
-def measured(graph: Graph, data: Dataset, images: int, radius: int, flips: int) -> str:
+def measured(graph: Graph, data: Dataset, images: int, radius: int, flips: int, cases: bool) -> str:
     """Certify and attack the first ``images`` test images; the counts are of correct ones."""
     x = data.test_x[:images].reshape(images, -1).astype("int64")
     y = data.test_y[:images].astype("int64")
     started = time.perf_counter()
-    found = k_flips(graph, x, y=y, flips=flips, radius=radius)
+    method = CASES if cases else BUDGET
+    found = k_flips(graph, x, y=y, flips=flips, radius=radius, method=method)
     seconds = time.perf_counter() - started
     certified = int((found.certified >= flips).sum())
     refuted = sum(witness is not None for witness in found.witness)

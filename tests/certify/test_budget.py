@@ -183,6 +183,18 @@ def test_a_channel_is_found_wherever_its_elements_were_moved(seed):
     assert_holds(graph, 2, 0, BitSubset(), 100)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_classes_that_share_a_row_of_weights_are_struck_together(seed):
+    rng = np.random.default_rng(seed)
+    b = Builder(rng, Edge((2, 2, 2), IntType(3)))
+    weights = random_weights(rng, IntType(3, True), (2, 2))
+    name = b.add(MatVec(weights, IntType(3, True), IntType(8, True)), "x")
+    name = b.add(ArgMax(), b.add(Reshape((8,)), name))
+    graph = Graph("shared", "x", b.edges["x"], tuple(b.nodes), name)
+    assert_holds(graph, 1, 0, BitSubset(), 100)
+    assert_holds(graph, 2, 0, BitSubset(), 100)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_rows_that_meet_in_other_places_of_a_sum_are_not_one_unit(seed):
     graph = branches_moved_apart(seed)

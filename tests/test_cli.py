@@ -252,6 +252,18 @@ def test_stored_bits_are_attacked_towards_a_class(bitproof, graph_file):
     assert len(run["steps"]) <= 2
 
 
+def test_a_build_with_parity_is_made_and_its_missing_kernels_are_named(
+    bitproof, graph_file, tmp_path
+):
+    target = tmp_path / "accelerator"
+    assert bitproof("build", graph_file, "--parity", "-o", target)[0] == 0
+    assert json.loads((target / "plan.json").read_text())["parity"] is True
+    assert json.loads((target / "report.json").read_text())["parity_bits"] > 0
+    status, _, err = bitproof("simulate", target, "--data", "digits", "--engine", "hls")
+    assert status == 2
+    assert "a build with parity, which the HLS C++ does not have" in err
+
+
 def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_path):
     target = tmp_path / "accelerator"
     assert bitproof("build", graph_file, "-o", target)[0] == 0

@@ -69,14 +69,21 @@ def _carry(bits: int) -> int:
     return 2 * ceil(bits / 2)
 
 
-def _stored(words: int, bits: int) -> Resources:
+def _stored(words: int, bits: int, parity: int = 0) -> Resources:
     """A parameter memory with the register behind it and its place on the configuration bus."""
-    return memory(words, bits) + Resources(lut=_bits(words) + 5, ff=bits + 2)
+    bits += parity
+    place = Resources(lut=_bits(words) + 5, ff=bits + 2)
+    return memory(words, bits) + place + _checked(bits, parity)
+
+
+def _checked(bits: int, parity: int) -> Resources:
+    """The parity of a word, and what keeps that it was wrong."""
+    return Resources(lut=ceil(bits / 3) + 4, ff=3) if parity else Resources()
 
 
 def _matvec(p: Mapping[str, int], dsp: bool) -> Resources:
     folds, rows = p["Columns"] // p["Simd"], p["Rows"] // p["Pe"]
-    store = _stored(rows * folds, p["Pe"] * p["Simd"] * p["WeightBits"])
+    store = _stored(rows * folds, p["Pe"] * p["Simd"] * p["WeightBits"], p.get("Parity", 0))
     x = p["Simd"] * p["InBits"]
     repeats = rows // p.get("Groups", 1)
     replay = memory(folds, x) if repeats > 1 else Resources(ff=x)
@@ -121,7 +128,7 @@ def _products(p: Mapping[str, int], lanes: list[int], part: int, dsp: bool) -> R
 
 def _depthwise(p: Mapping[str, int], dsp: bool) -> Resources:
     taps = p["Columns"]
-    store = _stored(p["Rows"] // p["Pe"] * taps, p["Pe"] * p["WeightBits"])
+    store = _stored(p["Rows"] // p["Pe"] * taps, p["Pe"] * p["WeightBits"], p.get("Parity", 0))
     return (
         store
         + Resources(lut=20, ff=14 + 2 * p["Pe"] * p["InBits"])
@@ -132,7 +139,7 @@ def _depthwise(p: Mapping[str, int], dsp: bool) -> Resources:
 def _threshold(p: Mapping[str, int], dsp: bool) -> Resources:
     lanes, steps, acc, level = p["Lanes"], p["Steps"], p["AccBits"], p["ThresholdBits"]
     folds = p["Channels"] // lanes
-    store = _stored(folds, lanes * (steps * level + p["SignsStored"]))
+    store = _stored(folds, lanes * (steps * level + p["SignsStored"]), p.get("Parity", 0))
     compare = max(acc, level)
     count = COUNT_LEVEL * steps if steps > 1 else 0
     signs = (1 + p["OutBits"]) * p["SignsStored"]
@@ -140,6 +147,22 @@ def _threshold(p: Mapping[str, int], dsp: bool) -> Resources:
     kept = 2 * acc + steps + p["SignsStored"] + p["OutBits"]
     control = Resources(lut=_bits(folds) + 4, ff=_bits(folds) + 4)
     return store + control + Resources(lut=lanes * lane, ff=lanes * kept)
+
+
+def _threshold_search(p: Mapping[str, int], dsp: bool) -> Resources:
+    lanes, acc, level = p["Lanes"], p["AccBits"], p["ThresholdBits"]
+    folds, stages = p["Channels"] // lanes, p["Steps"].bit_length()
+    signs, parity = p["SignsStored"], p.get("Parity", 0)
+    lane = Resources(ff=p["OutBits"] + 2 * signs * (stages - 1))
+    for stage in range(stages):
+        words, bits = folds << stage, level + parity + (0 if stage else signs)
+        following = 2 * acc + 2 * stage  # of the accumulator and what has been decided
+        read = ceil(MERGE * bits) + _bits(words) + SLICE
+        lane += memory(words, bits) + _checked(bits, parity)
+        lane += Resources(lut=_carry(max(acc, level)) + read, ff=bits + 2 + following)
+    control = Resources(lut=stages * (_bits(folds) + 3) + level + signs + 10)
+    control += Resources(ff=stages * ((_bits(folds) if folds > 1 else 0) + 2) + 3)
+    return control + Resources(*(lanes * getattr(lane, f.name) for f in fields(lane)))
 
 
 def _argmax(p: Mapping[str, int], dsp: bool) -> Resources:
@@ -189,10 +212,13 @@ MULTIPLY = 2.6  # per pair of bits
 SIGN_BIT, SIGN_LANE = 2.35, 4.24  # per bit and per lane of an input that is added or subtracted
 COUNT_LEVEL = 1.5  # per step that is counted
 
+MERGE, SLICE = 0.67, 9  # of reading a memory of a search: per bit, and for each
+
 MODELS: Mapping[str, Callable[[Mapping[str, int], bool], Resources]] = {
     "matvec": _matvec,
     "depthwise": _depthwise,
     "threshold": _threshold,
+    "threshold_search": _threshold_search,
     "argmax": _argmax,
     "width": _width,
     "fifo": _fifo,

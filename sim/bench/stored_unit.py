@@ -24,9 +24,9 @@ async def access(
     pins.cfg_valid_i.value = 0
     await RisingEdge(pins.clk_i)
     await ReadOnly()
-    word = int(pins.cfg_chain_o.value)
+    bits = str(pins.cfg_chain_o.value).replace("X", "0")  # nothing was read yet
     await RisingEdge(pins.clk_i)
-    return word
+    return int(bits, 2)
 
 
 def store_of(case: Case) -> Store:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -117,6 +118,26 @@ def test_places_that_no_probe_of_a_search_reaches_are_padding():
     step = [[table.at(name, word, 0).fault for word in range(2**s)] for s, name in enumerate(names)]
     found = [[fault and fault.index[1] for fault in row] for row in step]
     assert found == [[3], [1, None], [0, 2, 4, None]]
+
+
+def test_a_parity_bit_makes_the_ones_of_its_word_even_and_has_a_site_of_its_own():
+    graph = four_bit_network([6, 4, 3], signs=True)
+    plan = make_plan(graph, cycles=6)
+    bare, table = site_table(graph, plan), site_table(graph, replace(plan, parity=True))
+    words = [layout.words for layout in bare.layouts]
+    assert (len(table), table.padding, table.parity) == (len(bare), 0, sum(words))
+    for before, layout in zip(bare.layouts, table.layouts, strict=True):
+        image = image_bits(graph.node(layout.node).op, layout)
+        assert not (image.sum(axis=1) % 2).any()
+        assert image[:, -1].any()
+        stored = image_bits(graph.node(before.node).op, before)
+        np.testing.assert_array_equal(image[:, :-1], stored)
+        site = table.at(layout.name, 0, before.bits)
+        assert (site.fault, site.parity) == (None, True)
+    assert [table.site(site.fault) for site in bare] == list(bare)
+    assert table.digest() != bare.digest()
+    uses = table.table().column("use").to_pylist()
+    assert [uses.count(use) for use in ("parameter", "parity")] == [len(bare), sum(words)]
 
 
 def test_the_column_table_lists_the_same_sites():

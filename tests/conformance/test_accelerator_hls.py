@@ -9,7 +9,7 @@ from flow.build import build
 from flow.build.kernels import FILES
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
-from flow.schedule import Folding, Plan
+from flow.schedule import Folding, Plan, make_plan
 from sim.csim import simulate_hls
 from tests.conformance.hls_units import CACHE
 from tests.schedule.networks import (
@@ -102,6 +102,16 @@ def test_a_stream_too_shallow_stops_the_run_and_is_named(builds, tmp_path):
     stuck = "u_act0_width waits to write act0_width_out (full at depth 0)"
     with pytest.raises(ClaimError, match=rf"deadlock: .*{re.escape(stuck)}"):
         simulate_hls(shallow, random_images(graph, 3), binaries=CACHE)
+
+
+def test_a_build_with_parity_has_no_kernels_and_says_so(tmp_path):
+    graph = binary_network([12, 8, 10])
+    made = build(graph, make_plan(graph, parity=True), tmp_path / "build")
+    assert not (made.directory / "hls").exists()
+    with pytest.raises(
+        InputError, match=r": a build with parity, which the HLS C\+\+ does not have"
+    ):
+        simulate_hls(made.directory, random_images(graph, 2), binaries=CACHE)
 
 
 def test_text_that_g_plus_plus_refuses_is_a_failed_claim(builds, tmp_path):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,9 +20,17 @@ def test_a_saved_plan_is_loaded_unchanged(path):
     assert plan_digest(load_plan(path)) == plan_digest(PLAN)
 
 
+def test_a_plan_says_whether_memories_have_parity_and_one_without_says_nothing(path):
+    protected = replace(PLAN, parity=True)
+    assert "parity" not in path.read_text()
+    assert save_plan(protected, path) != plan_digest(PLAN)
+    assert load_plan(path) == protected
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda r: r.update(parity=True), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].update(pe=4), "damaged (digest differs)"),
         (lambda r: r["fifo_depth"].update(act0_fifo=4), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].update(pe=2.5), "damaged (digest differs)"),

@@ -49,6 +49,15 @@ def test_wide_products_take_dsp_blocks_unless_told_not_to():
     assert resources("matvec", record).lut < resources("matvec", record, dsp=False).lut
 
 
+def test_parity_costs_what_synthesis_made_of_it():
+    """Of memory.sv, 512 words of 72 bits: 88 and 117 LUT4, 74 and 78 FF, 2 and 3 block RAM."""
+    sizes = {"Channels": 512, "Lanes": 1, "AccBits": 72, "ThresholdBits": 72, "Steps": 1}
+    sizes |= {"OutBits": 1, "SignsStored": 0}
+    bare, checked = (resources("threshold", sizes | {"Parity": parity}) for parity in (0, 1))
+    assert (checked.ff - bare.ff, checked.bram - bare.bram) == (78 - 74, 3 - 2)
+    assert close(checked.lut - bare.lut, 117 - 88, within=5)
+
+
 def test_a_unit_without_a_model_is_refused_by_name():
     with pytest.raises(TypeError, match="no resource model for window"):
         resources("window", {})

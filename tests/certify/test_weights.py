@@ -14,7 +14,7 @@ from flow.certify.box import Box
 from flow.certify.certificate import content_digest
 from flow.certify.recheck_weights import _least as plain_least
 from flow.certify.weights import half_step, moved_layers
-from flow.certify.weights_box import Moves, least
+from flow.certify.weights_box import Moves, least, moved_sums
 from flow.errors import ClaimError, InputError
 from flow.ir import Edge, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
@@ -188,6 +188,13 @@ def test_the_least_sum_is_that_of_the_worst_corner_where_signs_are_known(seed, w
         assert mine <= exact
         if not ((ends[0] < 0) & (ends[1] > 0)).any():  # else rounded twice at most
             assert mine == exact if whole else exact - mine < Fraction(2, unit)
+
+
+def test_half_units_of_popcounts_are_rounded_outward():
+    op = MatVec(np.array([[1]]), BIPOLAR, IntType(1), popcount=True)
+    one = np.full((1, 1), 8)
+    found = moved_sums(op, Box(one, one), Moves(np.array([1]), 3))
+    assert (found.lo.item(), found.hi.item()) == (7, 9)  # of 7.5 and 8.5 eighths
 
 
 def test_a_layer_moved_with_others_has_no_larger_radius_and_bipolar_steps_are_twice_as_far():

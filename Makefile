@@ -21,7 +21,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw soundness lint fmt vivado vitis clean
+.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw soundness formal lint fmt vivado vitis clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ bench-smoothing: $(VENV)/ready  ## integer against float smoothing of two networ
 soundness: $(VENV)/ready  ## the long search: new examples for every bound, slow tests, and faults in the bounds that tests must catch
 	$(PYTEST) -n 2 --hypothesis-profile=explore tests/certify tests/attack tests/export
 	$(VENV)/bin/python -m tests.soundness.faults
+
+formal: $(VENV)/ready  ## prove the stream rules and results of every RTL unit (UNITS="fifo width" for some)
+	$(VENV)/bin/python -m tests.formal.report $(UNITS)
 
 lint: $(VENV)/ready  ## ruff, formatting, types; RTL is linted by the tests
 	$(VENV)/bin/python -m ruff check .

@@ -145,22 +145,27 @@ class Session:
         return compile_design(
             [*self.build.sources(), HARNESS],
             TOP,
-            parameters={
-                "InBits": self.net.input.bits,
-                "OutBits": self.net.output.bits,
-                "CfgBits": self.net.cfg_bits,
-                "CfgMemoryBits": self.net.cfg_memory_bits,
-                "CfgAddressBits": self.net.cfg_address_bits,
-                "Memories": len(self.net.memories),
-                "Beats": len(self._stimulus) // len(self.x),
-                "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
-            },
+            parameters=self._parameters,
             public=VISIBLE,
             cache=self.cache,
             simulator=self.simulator,
             timing=True,
             fast=True,
         )
+
+    @property
+    def _parameters(self) -> dict[str, int | str]:
+        """Of the harness."""
+        return {
+            "InBits": self.net.input.bits,
+            "OutBits": self.net.output.bits,
+            "CfgBits": self.net.cfg_bits,
+            "CfgMemoryBits": self.net.cfg_memory_bits,
+            "CfgAddressBits": self.net.cfg_address_bits,
+            "Memories": len(self.net.memories),
+            "Beats": len(self._stimulus) // len(self.x),
+            "Capacity": max(CAPACITY, 1 << (len(self._stimulus) - 1).bit_length()),
+        }
 
     @cached_property
     def _stimulus(self) -> NDArray[np.uint8]:

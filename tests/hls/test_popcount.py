@@ -49,6 +49,6 @@ def test_the_tree_of_full_adders_counts_as_defined(tmp_path):
 
 @pytest.mark.slow
 def test_wider_trees_count_as_defined(tmp_path):
-    """Beyond 32 bits a proof takes minutes; nothing instantiates more than 7."""
+    """Beyond 32 bits this takes minutes; tests/formal proves any width in two steps."""
     sizes = range(2 * USED + 3, 33)
     assert proved(sizes, tmp_path) == list(sizes)

@@ -16,9 +16,11 @@ from cocotb.task import bridge
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hls.drivers.bitproof_axi import (
+    ADDRESS,
     COMMAND,
     DATA,
     EARLY,
+    MEMORY,
     PACKET,
     READ,
     REFUSED,
@@ -31,6 +33,7 @@ from sim.stream import PACES, PERIOD
 
 SILENCE = 300  # cycles after the last result in which nothing may come
 LIMIT = 200  # ms
+MEETINGS = 14  # cycles between the beginning of an access and that of an image
 
 
 @cocotb.test(timeout_time=LIMIT, timeout_unit="ms")
@@ -67,6 +70,7 @@ async def serve_the_driver(dut: Any) -> None:
     await _whole_images_only(dma, registers, x, record)
     answers["after early"] = _rows(*await bridge(net.run)(x))
     await _busy_is_refused(dma, registers, x, record)
+    await _accesses_meet_images(dma, registers, x, record)
     await _unknown_is_refused(registers)
     answers["again"] = _rows(*await bridge(net.run)(x))
     for _ in range(SILENCE):
@@ -140,6 +144,23 @@ async def _busy_is_refused(dma: Dma, registers: AxiRegisters, x: Any, record: An
     await registers.store(PACKET, 7)
     assert await registers.fetch(PACKET) == 7
     assert await registers.fetch(STATUS) == 0
+
+
+async def _accesses_meet_images(dma: Dma, registers: AxiRegisters, x: Any, record: Any) -> None:
+    """An access and an image that come together leave each other alone, whichever is first."""
+    await registers.store(PACKET, 1)
+    image = [(word, False) for word in _words(x[0], record)]
+    await dma.sendchannel.send(image)
+    answer = await _drain(dma, record)
+    await registers.store(MEMORY, 0)
+    await registers.store(ADDRESS, 0)
+    for delay in range(MEETINGS):
+        access = cocotb.start_soon(registers.store(COMMAND, READ))
+        await ClockCycles(dma.clock, delay)
+        await dma.sendchannel.send(image)
+        assert await _drain(dma, record) == answer, f"the image that came {delay} cycles later"
+        await access
+        await registers.store(STATUS, REFUSED)
 
 
 async def _unknown_is_refused(registers: AxiRegisters) -> None:

@@ -23,7 +23,7 @@ class AxiRegisters:
 
     def __init__(self, dut: Any, *, seed: int) -> None:
         self._dut, self._rng = dut, random.Random(seed)
-        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready", "awprot", "arprot"):
+        for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
             getattr(dut, f"s_axi_{name}").value = 0
 
     def read(self, offset: int) -> int:
@@ -180,5 +180,6 @@ class Dma:
 
     def __init__(self, dut: Any, offer: Iterator[bool], accept: Iterator[bool]) -> None:
         dut.s_axis_tvalid.value = dut.s_axis_tlast.value = dut.m_axis_tready.value = 0
+        self.clock = dut.aclk
         self.sendchannel = Sender(dut, "s_axis", offer)
         self.recvchannel = Receiver(dut, "m_axis", accept)

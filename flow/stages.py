@@ -220,6 +220,26 @@ def build(
     }
 
 
+def vendor(
+    directory: Path, *, simulator: str, cache: Path, progress: Progress | None = None
+) -> Record:
+    """Run AMD's tool on a build for it; the RTL that Vitis makes is simulated under its vectors.
+
+    Raises:
+        InputError: the build is for no such tool, or the tool is not on PATH.
+        ClaimError: a script failed, or the RTL differs from the graph.
+    """
+    from flow.build.vendor import run_vendor
+    from flow.build.vitis import VITIS
+    from sim.vitis import simulate_vitis_rtl
+
+    record = run_vendor(directory, progress=progress)
+    if record["tool"] == VITIS:
+        made = Path(record["directory"])
+        record["calls_simulated"] = simulate_vitis_rtl(made, cache=cache, simulator=simulator)
+    return record
+
+
 def simulate(
     directory: Path,
     data: Images,

@@ -49,12 +49,17 @@ def build(
 
 
 @verbs.command()
-def vendor(directory: Built, json: Json = False) -> None:
-    """Run AMD's tool on a build for it: package the IP, synthesise; or say that it is missing."""
-    from flow.build.vendor import run_vendor
-
+def vendor(
+    directory: Built,
+    sim: Annotated[Simulator, typer.Option(help="Of the RTL that Vitis makes.")] = (
+        Simulator.VERILATOR
+    ),
+    cache: Cache = CACHE,
+    json: Json = False,
+) -> None:
+    """Run AMD's tool on a build for it: IP core, synthesis; or say that it is missing."""
     with progress(f"vendor tool on {directory}") as step:
-        record = run_vendor(directory, progress=step)
+        record = stages.vendor(directory, simulator=sim, cache=cache, progress=step)
     emit(signed(record), as_json=json)
 
 

@@ -33,7 +33,7 @@ from sim.stream import PACES, PERIOD
 
 SILENCE = 300  # cycles after the last result in which nothing may come
 LIMIT = 200  # ms
-MEETINGS = 14  # cycles between the beginning of an access and that of an image
+MEETINGS = 24  # cycles between the beginning of an access and that of an image
 
 
 @cocotb.test(timeout_time=LIMIT, timeout_unit="ms")
@@ -152,15 +152,32 @@ async def _accesses_meet_images(dma: Dma, registers: AxiRegisters, x: Any, recor
     image = [(word, False) for word in _words(x[0], record)]
     await dma.sendchannel.send(image)
     answer = await _drain(dma, record)
+    first = record["memories"][0]
     await registers.store(MEMORY, 0)
-    await registers.store(ADDRESS, 0)
+    await registers.store(ADDRESS, first["words"] - 1)  # never the word that an image begins with
+    await registers.store(COMMAND, READ)
+    stored = await _staged(registers, record)
+    accesses = 0
     for delay in range(MEETINGS):
+        await registers.store(DATA, 0)
         access = cocotb.start_soon(registers.store(COMMAND, READ))
         await ClockCycles(dma.clock, delay)
         await dma.sendchannel.send(image)
         assert await _drain(dma, record) == answer, f"the image that came {delay} cycles later"
         await access
-        await registers.store(STATUS, REFUSED)
+        if await registers.fetch(STATUS) & REFUSED:
+            await registers.store(STATUS, REFUSED)
+        else:
+            accesses += 1
+            assert await _staged(registers, record) == stored, f"an image came {delay} later"
+    assert 0 < accesses < MEETINGS, "the image always came before, or always after"
+
+
+async def _staged(registers: AxiRegisters, record: Any) -> int:
+    """The staged word of memory 0."""
+    parts = [await registers.fetch(DATA) for _ in range(-(-record["cfg_bits"] // 32))]
+    whole = sum(part << (32 * place) for place, part in enumerate(parts))
+    return whole % (1 << record["memories"][0]["bits"])
 
 
 async def _unknown_is_refused(registers: AxiRegisters) -> None:

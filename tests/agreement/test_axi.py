@@ -5,8 +5,11 @@ import pytest
 
 from flow.build import build, site_table
 from flow.errors import InputError
+from flow.graphfile import load_graph
 from flow.schedule import make_plan
+from models.data import load_dataset
 from sim.axi import simulate_axi
+from sim.runner import ROOT
 from tests.schedule.networks import binary_network, four_bit_network, random_images
 
 IMAGES = 5
@@ -77,6 +80,31 @@ def test_driver_streams_and_registers_agree_with_the_graph(
     runs = IMAGES * (1 + len(sites))
     assert (response.counters["images"], response.counters["results"]) == (runs, runs)
     assert response.counters["cycles"] > runs
+
+
+@pytest.mark.slow
+@pytest.mark.rtl
+def test_digits_through_the_driver_agree_with_the_graph(simulator, compiled, tmp_path):
+    graph = load_graph(ROOT / "models" / "zoo" / "wrap-digits" / "graph.json")
+    plan = make_plan(graph, cycles=64)
+    directory = build(graph, plan, tmp_path / "net", target="vivado").directory
+    x = load_dataset("digits", root=tmp_path).test_x[:40].reshape(40, *graph.input_edge.shape)
+    sites, faults = zip(*faults_that_show(graph, plan, x), strict=True)
+
+    response = simulate_axi(
+        directory,
+        x,
+        cache=compiled,
+        simulator=simulator,
+        batches=(1, 39),
+        flips=sites,
+        offer="bursty",
+        accept="bursty",
+    )
+
+    np.testing.assert_array_equal(response.rows, rows(graph, x))
+    for fault, found in zip(faults, response.flipped, strict=True):
+        np.testing.assert_array_equal(found, rows(graph, x, [fault]))
 
 
 def test_a_build_for_another_target_has_no_axi(tmp_path):

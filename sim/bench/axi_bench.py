@@ -157,7 +157,7 @@ async def _accesses_meet_images(dma: Dma, registers: AxiRegisters, x: Any, recor
     await registers.store(ADDRESS, first["words"] - 1)  # never the word that an image begins with
     await registers.store(COMMAND, READ)
     stored = await _staged(registers, record)
-    accesses = 0
+    accesses, registers.hesitation = 0, 0  # each distance once
     for delay in range(MEETINGS):
         await registers.store(DATA, 0)
         access = cocotb.start_soon(registers.store(COMMAND, READ))
@@ -170,6 +170,7 @@ async def _accesses_meet_images(dma: Dma, registers: AxiRegisters, x: Any, recor
         else:
             accesses += 1
             assert await _staged(registers, record) == stored, f"an image came {delay} later"
+    registers.hesitation = 3
     assert 0 < accesses < MEETINGS, "the image always came before, or always after"
 
 
@@ -177,7 +178,7 @@ async def _staged(registers: AxiRegisters, record: Any) -> int:
     """The staged word of memory 0."""
     parts = [await registers.fetch(DATA) for _ in range(-(-record["cfg_bits"] // 32))]
     whole = sum(part << (32 * place) for place, part in enumerate(parts))
-    return whole % (1 << record["memories"][0]["bits"])
+    return whole % (1 << int(record["memories"][0]["bits"]))
 
 
 async def _unknown_is_refused(registers: AxiRegisters) -> None:

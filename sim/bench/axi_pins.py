@@ -23,6 +23,7 @@ class AxiRegisters:
 
     def __init__(self, dut: Any, *, seed: int) -> None:
         self._dut, self._rng = dut, random.Random(seed)
+        self.hesitation = 3  # cycles at most before each step
         for name in ("awvalid", "wvalid", "arvalid", "bready", "rready"):
             getattr(dut, f"s_axi_{name}").value = 0
 
@@ -78,7 +79,7 @@ class AxiRegisters:
         return int(data) if channel == "r" else 0
 
     async def _pause(self) -> None:
-        for _ in range(self._rng.randrange(4)):
+        for _ in range(self._rng.randint(0, self.hesitation)):
             await RisingEdge(self._dut.aclk)
 
 

@@ -21,7 +21,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help env demo test test-all bench bench-certify bench-flips bench-hw soundness formal lint fmt vivado vitis clean
+.PHONY: help env demo test test-all test-icarus bench bench-certify bench-flips bench-hw soundness formal lint fmt vivado vitis clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test: $(VENV)/ready lint  ## the gate: lint, then every test that is not slow (S
 
 test-all: $(VENV)/ready lint  ## everything, slow tests too
 	$(PYTEST) -n 2 --sim $(SIM)
+
+test-icarus: $(VENV)/ready  ## the unit benches in a second simulator, Icarus, which must be on PATH
+	$(PYTEST) -n 2 -m "rtl and not slow" --sim icarus tests/conformance
 
 bench: $(VENV)/ready  ## time and memory of lowering and of the batched engine, against references
 	$(VENV)/bin/python -m tests.bench.ingestion

@@ -36,9 +36,11 @@ FORKS = [(1, 4), (2, 8), (3, 1), (4, 70)]  # outputs, bits
 
 
 def constants(rng, text, shape):
-    """Constants of any code, with their bits."""
+    """Constants of any code, both extremes among them, with their bits."""
     kind = IntType.parse(text)
-    return any_codes(rng, kind, shape), kind.bits
+    values = any_codes(rng, kind, shape)
+    values.flat[0], values.flat[-1] = kind.code_lo, kind.code_hi  # the largest products
+    return values, kind.bits
 
 
 def joined(name, op, kinds, xs, *, lanes, parameters, image=(), stages):

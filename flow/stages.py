@@ -6,6 +6,7 @@ environment.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,13 +18,14 @@ import numpy as np
 from flow.build import build as build_accelerator
 from flow.build import load_build
 from flow.build.axi import PART
+from flow.build.goal import Goal, plan_for
 from flow.errors import ClaimError, InputError
 from flow.fitting import fit
 from flow.graphfile import digest, load_graph, save_graph
 from flow.ir import Array, Graph
 from flow.ir.text import stored_bits
 from flow.passes import OPTIMISE, run_passes
-from flow.schedule import interval, make_plan
+from flow.schedule import interval
 
 # Torch, the simulators and the synthesis tools are imported where a stage needs them, so that
 # `bitproof --help` and the small stages start at once.
@@ -198,21 +200,27 @@ def fitting(graph: Graph, data: Images) -> Array:
 def build(
     graph_path: Path,
     directory: Path,
+    goal: Goal | None = None,
     *,
-    cycles: int | None = None,
-    parity: bool = False,
     target: str = "rtl",
     part: str = PART,
 ) -> Record:
-    """Plan and write the accelerator of a graph into ``directory``; see ``docs/amd.md``."""
+    """Plan and write the accelerator of a graph into ``directory``; see ``docs/amd.md``.
+
+    Raises:
+        InputError: the goal cannot be reached, see ``plan_for``; nothing is written then.
+    """
     graph = load_graph(graph_path)
-    plan = make_plan(graph, cycles=cycles, parity=parity)
-    made = build_accelerator(graph, plan, directory, target=target, part=part)
+    plan, family = plan_for(graph, goal or Goal())
+    made = build_accelerator(graph, plan, directory, target=target, part=part, family=family)
+    report = json.loads((directory / "report.json").read_text())
     return {
         "graph": graph.name,
         "directory": str(directory),
         "cycles_per_image": interval(graph, plan.folding),
         "folding": {name: f"pe {f.pe}, simd {f.simd}" for name, f in plan.folding.items()},
+        "estimate": {"family": family.name, **report["resources"]["total"]},
+        "layers": report["layers"],
         "graph_digest": made.graph_digest,
         "plan_digest": made.plan_digest,
         "sites_digest": made.sites_digest,

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import settings
 
+from flow.cli import main
 from sim.runner import ROOT, SIMULATORS
 
 # The gate tries the same examples every time; --hypothesis-profile=explore looks for new ones.
@@ -25,3 +26,20 @@ def simulator(request):
 def compiled():
     """Where compiled designs are kept, by content: a second run of the tests compiles nothing."""
     return ROOT / "build" / "cache" / "rtl"
+
+
+@pytest.fixture
+def bitproof(monkeypatch, capsys):
+    """Run the console script; returns (exit status, standard output, standard error)."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["bitproof", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run

@@ -10,30 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from flow.cli import main
 from flow.graphfile import load_graph, save_graph
 from flow.ir import Affine, Edge, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
 from tests.ingest.foreign import zoo
 
 PIXEL = IntType(5).within(0, 16)
-
-
-@pytest.fixture
-def bitproof(monkeypatch, capsys):
-    """Run the console script; returns (exit status, standard output, standard error)."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["bitproof", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def digits_graph(seed=0) -> Graph:

@@ -21,13 +21,19 @@ from flow.build.targets import RTL_ALONE, target_files
 from flow.errors import InputError
 from flow.graphfile import digest, save_graph
 from flow.ir import Graph
-from flow.schedule import Plan, check_folding, save_plan
+from flow.schedule import ECP5, Family, Plan, check_folding, save_plan
 
 RTL = Path(__file__).resolve().parents[2] / "hls" / "rtl"
 
 
 def build(
-    graph: Graph, plan: Plan, directory: Path, *, target: str = RTL_ALONE, part: str = PART
+    graph: Graph,
+    plan: Plan,
+    directory: Path,
+    *,
+    target: str = RTL_ALONE,
+    part: str = PART,
+    family: Family = ECP5,
 ) -> Build:
     """Write everything a simulator or synthesis needs into ``directory``, whole or not at all.
 
@@ -35,7 +41,8 @@ def build(
 
     The directory is relocatable: generated RTL names memory images relative to it, so tools run in
     it or in a folder that holds its ``images``. The same arguments give the same bytes. Targets
-    ``vivado`` and ``vitis`` add a folder of that name with sources and scripts for ``part``.
+    ``vivado`` and ``vitis`` add a folder of that name with sources and scripts for ``part``. Cells
+    are estimated for ``family``.
 
     Raises:
         InputError: the plan is of another graph or illegal, the RTL library lacks a unit, or there
@@ -65,7 +72,7 @@ def build(
         for name, text in extra.items():
             write_atomic(work / name, text)
         pq.write_table(sites.table(), work / "sites.parquet", compression="zstd")
-        write_json(work / "report.json", report(graph, plan, sites))
+        write_json(work / "report.json", report(graph, plan, sites, family))
         made = Build(
             directory=work,
             top=TOP,

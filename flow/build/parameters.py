@@ -21,7 +21,7 @@ from flow.ops import (
     Window,
 )
 from flow.schedule import Folding, Unit
-from flow.schedule.resources import memory
+from flow.schedule.cells import ECP5, memory
 
 _DOT = ("dot", "popcount")
 _POOL = ("pool", "window", "crop")
@@ -75,7 +75,7 @@ def fifo_form(depth: int, bits: int) -> int:
     that is smaller than distributed RAM, else 0, distributed RAM."""
     if depth <= SHALLOW:
         return 1
-    return 2 if memory(depth, bits).bram else 0
+    return 2 if memory(depth, bits, ECP5).bram else 0
 
 
 @singledispatch

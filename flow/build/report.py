@@ -5,16 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flow.build.netlist import Netlist, netlist
+from flow.build.netlist import Netlist, Unit, netlist
 from flow.build.sites import SiteTable
 from flow.ir import Graph
-from flow.schedule import Plan, interval, simulate_tokens, unit_cycles
-from flow.schedule.resources import MODELS, Resources, resources
+from flow.schedule import Dataflow, Plan, dataflow, interval, simulate_tokens, unit_cycles
+from flow.schedule.cells import ECP5, Family, Resources
+from flow.schedule.cycles import cycles
+from flow.schedule.resources import resources
 
 
-def report(graph: Graph, plan: Plan, sites: SiteTable) -> dict[str, Any]:
+def report(graph: Graph, plan: Plan, sites: SiteTable, family: Family = ECP5) -> dict[str, Any]:
     """JSON-ready: cycles per image (by unit and for the whole), FIFOs, memories, stored bits, and
-    an estimate of the ECP5 cells."""
+    an estimate of the cells that synthesis for ``family`` makes, by unit and by layer."""
+    net, flow = netlist(graph, plan), dataflow(graph, plan.folding)
+    used = estimates(net, family)
     return {
         "graph": graph.name,
         "cycles_per_image": interval(graph, plan.folding),
@@ -26,22 +30,50 @@ def report(graph: Graph, plan: Plan, sites: SiteTable) -> dict[str, Any]:
         "stored_bits": len(sites),
         "padding_bits": sites.padding,
         "parity_bits": sites.parity,
-        "resources": estimate(netlist(graph, plan)),
+        "family": family.name,
+        "layers": layers(flow, plan, used),
+        "resources": {
+            "units": {name: asdict(found) for name, found in used.items()},
+            "total": asdict(sum(used.values(), Resources())),
+        },
     }
 
 
-def estimate(net: Netlist) -> dict[str, Any]:
-    """JSON-ready: expected ECP5 cells of each unit and of all; units without a model are named."""
-    units = {
-        unit.name: resources(unit.module, unit.parameters)
-        for unit in net.units
-        if unit.module in MODELS
-    }
-    for unit in net.units:
-        if unit.memories and unit is not net.chain[0] and unit.name in units:
-            units[unit.name] += Resources(lut=unit.memories[0].bits)  # on the configuration bus
+def estimates(net: Netlist, family: Family = ECP5) -> dict[str, Resources]:
+    """The cells expected of each unit, without the top of a board."""
+    first, parity = net.chain[:1], {"Parity": 1} if net.parity else {}
     return {
-        "units": {name: asdict(found) for name, found in units.items()},
-        "total": asdict(sum(units.values(), Resources())),
-        "not_estimated": [unit.name for unit in net.units if unit.module not in MODELS],
+        unit.name: resources(unit.module, {**unit.parameters, **parity}, family)
+        + Resources(lut=0 if unit in first else _gates(unit))
+        for unit in net.units
     }
+
+
+def layers(flow: Dataflow, plan: Plan, used: dict[str, Resources]) -> list[dict[str, Any]]:
+    """One row for each unit that computes: its parallelism, cycles per image, whether it is the
+    slowest, and cells, those of the FIFO and width converter in front of it included."""
+    slowest = max(map(cycles, flow.units))
+    rows, waiting = [], Resources()
+    for unit in flow.units:
+        waiting += used[f"u_{unit.name}"]
+        if unit.node is None:
+            continue
+        folding = plan.folding.get(unit.name)
+        rows.append(
+            {
+                "layer": unit.name,
+                "unit": unit.module,
+                "pe": folding.pe if folding else unit.sinks[0].lanes,
+                "simd": folding.simd if folding else unit.sources[0].lanes,
+                "cycles": cycles(unit),
+                **asdict(waiting),
+                "slowest": cycles(unit) == slowest,
+            }
+        )
+        waiting = Resources()
+    return rows
+
+
+def _gates(unit: Unit) -> int:
+    """One for each bit of its widest memory: what passes it on the configuration bus."""
+    return max((memory.bits for memory in unit.memories), default=0)

@@ -9,8 +9,9 @@ import typer
 
 from flow import stages
 from flow.build.axi import PART
+from flow.build.goal import Goal
 from flow.cli.common import images_of, signed
-from flow.console import emit, progress
+from flow.console import emit, print_rows, progress
 from flow.options import (
     CACHE,
     Built,
@@ -34,6 +35,17 @@ def build(
     graph: Lowered,
     output: To,
     cycles: Annotated[int | None, typer.Option(min=1, help="At most so many per image.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Images per second, at least.")] = None,
+    clock: Annotated[
+        float | None, typer.Option(help="In MHz, of --fps; the board's, or 100.")
+    ] = None,
+    board: Annotated[
+        str | None,
+        typer.Option(help="A folder of hls/boards: the fastest that fits, unless told otherwise."),
+    ] = None,
+    folding: Annotated[
+        Path | None, typer.Option(help="TOML or JSON: pe and simd of each MatVec.")
+    ] = None,
     parity: Annotated[
         bool, typer.Option("--parity", help="Protect each word of weights and thresholds.")
     ] = False,
@@ -41,11 +53,20 @@ def build(
         Target, typer.Option(help="vivado, vitis: also AXI and scripts for AMD's tools.")
     ] = Target.RTL,
     part: Annotated[str, typer.Option(help="The AMD device.")] = PART,
+    no_dsp: Annotated[
+        bool, typer.Option("--no-dsp", help="Plan without DSP blocks, as for synth --no-dsp.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Plan and write the accelerator: RTL, HLS C++, memory images, fault sites, cycle report."""
-    record = stages.build(graph, output, cycles=cycles, parity=parity, target=target, part=part)
-    emit(signed(record), as_json=json)
+    goal = Goal(cycles, fps, clock, folding, board, parity, not no_dsp)
+    record = signed(stages.build(graph, output, goal, target=target, part=part))
+    if json:
+        emit(record, as_json=True)
+        return
+    layers = record.pop("layers")
+    print_rows([{**row, "slowest": "<" if row["slowest"] else ""} for row in layers])
+    emit({key: value for key, value in record.items() if key != "folding"}, as_json=False)
 
 
 @verbs.command()

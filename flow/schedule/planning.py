@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from flow.graphfile import digest
 from flow.ir import Graph
+from flow.schedule.area import ECP5_85F, Device
 from flow.schedule.buffers import fifo_depths
 from flow.schedule.dataflow import Folding
 from flow.schedule.folding import check_folding, choose_folding
@@ -18,18 +19,19 @@ def make_plan(
     cycles: int | None = None,
     folding: Mapping[str, Folding] | None = None,
     parity: bool = False,
+    device: Device = ECP5_85F,
 ) -> Plan:
     """A legal plan that needs at most ``cycles`` per image, or one with the ``folding`` given.
 
     With ``parity`` each word of a parameter memory is protected, at no cycle's cost.
 
     Its steady state is ``interval(graph, plan.folding)`` cycles per image, confirmed by the token
-    simulation.
+    simulation. A folding is chosen for the least area of ``device``.
 
     Raises:
-        InputError: the graph is no chain the hardware has, or the folding or target is illegal.
+        InputError: the hardware cannot have the graph, or the folding or target is illegal.
     """
     if folding is None:
-        folding = choose_folding(graph, cycles=cycles)
+        folding = choose_folding(graph, cycles=cycles, device=device)
     check_folding(graph, folding)
     return Plan(digest(graph), dict(folding), fifo_depths(graph, folding), parity)

@@ -23,7 +23,8 @@ from flow.errors import ClaimError, InputError
 from flow.schedule import make_plan
 from flow.synth import synthesise
 from flow.synth.ecp5 import SMALLEST
-from flow.synth.tools import nextpnr, yosys
+from flow.synth.families import FAMILIES
+from flow.synth.tools import find, yosys
 from sim.accelerator import simulate_rtl
 from sim.runner import RTL
 from tests.bench.finn_networks import Published, cnv, lfc, tfc
@@ -147,6 +148,7 @@ def rows() -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    print(f"{yosys().name} {yosys().version}, {nextpnr().name} {nextpnr().version}")
+    placer = find(FAMILIES["ecp5"].nextpnr)
+    print(f"{yosys().name} {yosys().version}, {placer.name} {placer.version}")
     for what, measured, wanted in rows():
         print(f"| {what} | {measured} | {wanted} |", flush=True)

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from flow.ir import Edge, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, Threshold
 from flow.passes import search_form
+from flow.schedule import dataflow
+from flow.schedule.area import ECP5_85F, expected, weigh
+from flow.schedule.cells import Resources
 
 BIPOLAR = IntType.bipolar1()
 DIGITS = IntType(5, declared=(0, 16))
@@ -34,6 +37,16 @@ def searched_network(sizes, seed=0, *, signs=False):
     kind = IntType(4, signed=True)
     made = _network(sizes, rng, lambda *shape: rng.integers(-8, 8, shape), kind, 199, signs=signs)
     return search_form(made)
+
+
+def area(graph, folding):
+    """What the search minimises, from the units of the whole dataflow."""
+    return weigh(taken(graph, folding), ECP5_85F.weights)
+
+
+def taken(graph, folding):
+    """What the units of the whole dataflow are expected to take."""
+    return sum(expected(dataflow(graph, folding).units, graph.edges()), Resources())
 
 
 def random_images(graph, count, seed=0):

@@ -33,6 +33,7 @@ from flow.schedule import (
 )
 from flow.schedule.folding import legal_foldings, matvecs
 from tests.engine.images import random_image_graph
+from tests.schedule.networks import area
 
 U2, S3 = IntType(2), IntType(3, True)
 
@@ -97,13 +98,6 @@ def convolution(channels=2, rows=2, groups=1, size=4):
     return Graph("conv", "x", Edge((size, size, channels), U2), nodes, "class")
 
 
-def area(graph, folding):
-    return sum(
-        folding[name].pe * folding[name].simd * op.weight_type.bits
-        for name, op in matvecs(graph).items()
-    )
-
-
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("target", [40, 72, 100, 144, 300])
 def test_no_legal_folding_of_an_image_network_is_smaller(groups, target):
@@ -123,6 +117,17 @@ def test_no_legal_folding_of_an_image_network_is_smaller(groups, target):
             choose_folding(graph, cycles=target)
         return
     assert area(graph, choose_folding(graph, cycles=target)) == min(areas)
+
+
+def test_a_target_out_of_reach_names_the_nearest_and_what_stands_in_the_way():
+    graph = convolution()
+    with pytest.raises(InputError) as caught:
+        choose_folding(graph, cycles=2)
+    assert str(caught.value) == (
+        "cycles=2: graph 'conv' needs 144 at least, however parallel: 'window0' cannot take its "
+        "image faster; ask for 144 or more"
+    )
+    assert interval(graph, choose_folding(graph, cycles=144)) == 144
 
 
 def test_the_units_of_a_convolution_and_of_its_depthwise_form():

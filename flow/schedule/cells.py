@@ -1,0 +1,81 @@
+"""Cells of a device family, and what memories become of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from math import ceil
+
+RAM_TABLES = 6  # of a distributed RAM cell of 16 x 4 bits: four, and two for writing
+BLOCK_COSTS = 22  # distributed RAM cells that Yosys prefers to one block
+REGISTERS = (2, 14, 5)  # fitted: it keeps a memory of 2 * bits <= 14 * cells + 5 in registers
+
+
+class MemoryStyle(StrEnum):
+    """What parameter memories become: ``auto`` leaves it to synthesis."""
+
+    AUTO = "auto"
+    BLOCK = "block"
+    DISTRIBUTED = "distributed"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What synthesis has to choose from."""
+
+    name: str
+    blocks: tuple[tuple[int, int], ...]  # shapes of one block RAM, words x bits
+    distributed: bool = True  # whether look-up tables serve as RAM
+    dsp: bool = True  # whether products take DSP blocks
+    style: MemoryStyle = MemoryStyle.AUTO  # of weights and thresholds
+
+
+_EIGHTEEN = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+ECP5 = Family("ecp5", _EIGHTEEN)
+GOWIN = Family("gowin", _EIGHTEEN, dsp=False)
+ICE40 = Family("ice40", ((256, 16), (512, 8), (1024, 4), (2048, 2)), distributed=False, dsp=False)
+FAMILIES = {family.name: family for family in (ECP5, GOWIN, ICE40)}
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Cells; a table is a LUT4, of which a carry cell of the ECP5 has two."""
+
+    lut: int = 0
+    ff: int = 0
+    bram: int = 0
+    dsp: int = 0
+
+    def __add__(self, other: Resources) -> Resources:
+        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+def memory(
+    words: int, bits: int, family: Family, style: MemoryStyle = MemoryStyle.AUTO
+) -> Resources:
+    """``words`` of ``bits`` bits: block RAM, distributed RAM or registers."""
+    modes = [(ceil(words / deep) * ceil(bits / wide), -deep) for deep, wide in family.blocks]
+    blocks, deep = min(modes)  # between equals the deepest, which needs no multiplexer
+    cells = ceil(words / 16) * ceil(bits / 4)
+    if words == 1:
+        return Resources(ff=2 * bits)
+    block = Resources(bram=blocks, lut=bits * (ceil(words / -deep) - 1))
+    if style is MemoryStyle.BLOCK:
+        return block
+    each, per_cell, more = REGISTERS
+    if each * words * bits <= per_cell * cells + more:
+        return Resources(ff=words * bits, lut=bits)
+    wins = style is MemoryStyle.AUTO and cells >= BLOCK_COSTS * blocks
+    if wins or not family.distributed:
+        return block
+    return Resources(lut=cells * RAM_TABLES + bits * (ceil(words / 16) - 1), ff=bits)
+
+
+def index_bits(number: int) -> int:
+    """Of an index below ``number``, at least one."""
+    return max(1, (number - 1).bit_length())
+
+
+def carry(bits: int) -> int:
+    """Tables of a carry chain."""
+    return 2 * ceil(bits / 2)

@@ -10,6 +10,8 @@ from sim.runner import RTL, compile_design, simulate
 from sim.vectors import Case, save_cases
 
 PARTS = {
+    "axi_input": ("width",),
+    "axi_output": ("width",),
     "depthwise": ("memory", "dot", "popcount"),
     "matvec": ("replay", "memory", "dot", "popcount"),
     "maxpool": ("pool", "window", "crop"),

@@ -25,17 +25,20 @@ module uart_tx #(
   logic [3:0]           bits_q;            // bits whose time is not over, the one on the line too
   logic [CountBits-1:0] count_q;           // cycles the bit on the line still lasts, less one
   logic                 tx_q;
-  logic                 tick;
+  logic                 ready_q;           // said a cycle ahead: what hears it is wide and far
+  logic                 tick, take;
 
   initial tx_q = 1'b1;  // a 0 after power-up would be read as a start bit
 
   assign tx_o    = tx_q;
   assign tick    = count_q == '0;
-  assign ready_o = (bits_q == '0) || (bits_q == 4'd1 && tick);
+  assign ready_o = ready_q;
+  assign take    = valid_i && ready_q;
 
   always_ff @(posedge clk_i) begin
     count_q <= count_q - 1'b1;
-    if (valid_i && ready_o) begin
+    ready_q <= !take && (bits_q == '0 || (bits_q == 4'd1 && (tick || count_q == CountBits'(1))));
+    if (take) begin
       shift_q <= {1'b1, data_i};
       tx_q    <= 1'b0;
       bits_q  <= 4'd10;
@@ -47,8 +50,9 @@ module uart_tx #(
       count_q <= CountBits'(Divider - 1);
     end
     if (!rst_ni) begin
-      tx_q   <= 1'b1;
-      bits_q <= '0;
+      tx_q    <= 1'b1;
+      bits_q  <= '0;
+      ready_q <= 1'b1;
     end
   end
 

@@ -13,8 +13,9 @@ from flow.ir import Array, IntType
 from models.cnv import cnv
 from models.depthwise import depthwise
 from models.fully_connected import fully_connected
-from models.recipe import FullyConnected, Network
+from models.recipe import FullyConnected, Network, Stack
 from models.resnet import resnet
+from models.stack import stack
 
 _CONVOLUTIONAL = {"cnv": cnv, "resnet": resnet, "depthwise": depthwise}
 _CALIBRATION = 2, 8  # batches and images of each, of random pixels
@@ -34,6 +35,8 @@ def build(
         wanted = "32x32 images" if network.kind == "cnv" else "images"
         found = "x".join(map(str, shape))
         raise InputError(f"network {network.kind!r}: takes {wanted}, not {found}; use other data")
+    if isinstance(network, Stack):
+        return stack(network, shape=shape, classes=classes, pixel=pixel)
     made = _CONVOLUTIONAL[network.kind]
     return made(network, channels=shape[2], classes=classes, pixel=pixel)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -46,7 +46,33 @@ class Convolutional(Table):
         return self
 
 
-Network = FullyConnected | Convolutional
+class Stack(Table):
+    """Convolutions one behind the other, then dense layers; no shortcut, no pool."""
+
+    kind: Literal["stack"]
+    convolutions: list[tuple[Positive, Positive, Positive]] = Field(min_length=1)
+    dense: list[Positive] = []  # units of the hidden dense layers
+    weight_bits: Bits
+    activation_bits: Bits
+    padded: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, values: Any) -> Any:
+        """TOML knows lists only."""
+        if isinstance(values, dict) and isinstance(values.get("convolutions"), list):
+            rows = [tuple(row) if isinstance(row, list) else row for row in values["convolutions"]]
+            return values | {"convolutions": rows}
+        return values
+
+    @model_validator(mode="after")
+    def _centred(self) -> Self:
+        if self.padded and any(kernel % 2 == 0 for _, kernel, _ in self.convolutions):
+            raise ValueError("a padded kernel needs a middle; use odd ones")
+        return self
+
+
+Network = FullyConnected | Convolutional | Stack
 
 
 def scaled(channels: int, network: Convolutional) -> int:
@@ -107,7 +133,8 @@ def _first_error(error: ValidationError) -> str:
     place = [str(part) for part in first["loc"]]
     table: type[Table] = {"training": Training}.get(place[0], Recipe) if place else Recipe
     if place[0] == "network":
-        table = FullyConnected if "fully-connected" in place else Convolutional
+        kinds = {"fully-connected": FullyConnected, "stack": Stack}
+        table = kinds.get(place[1], Convolutional) if len(place) > 1 else Recipe
         place = ["network", *place[2:]]  # without the kind
     where = ".".join(place)
     if first["type"] == "extra_forbidden":

@@ -124,8 +124,8 @@ IMPOSSIBLE = [
     (
         "fully-connected",
         "dense",
-        "'network.kind': Input should be one of 'fully-connected', 'cnv', 'resnet', 'depthwise'; "
-        "got 'dense'",
+        "'network.kind': Input should be one of 'fully-connected', 'cnv', 'resnet', 'depthwise', "
+        "'stack'; got 'dense'",
     ),
     (
         'kind = "fully-connected"\nhidden = [8]',

@@ -22,6 +22,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Graph
 
 ARRAYS = ("correct", "counts", "critical", "critical_faults", "worst_fault", "rises")
+_PAIRS = 1 << 24  # of flips and images in a part
 
 
 def single_flips_in_parts(
@@ -37,13 +38,14 @@ def single_flips_in_parts(
     until all are there, so a killed run that is started again goes on where it was.
 
     Args:
-        images: of a part; by default 64 of a network of images, 4,096 of any other.
+        images: of a part; by default 8 to 64 of a network of images, by how many bits it stores,
+            4,096 of any other.
 
     Raises:
         InputError: as ``single_flips``; ``images`` is no multiple of 8; a part is damaged.
     """
     x, y = data
-    size = images or (4096 if len(graph.input_edge.shape) == 1 else 64)
+    size = images or _images_of_a_part(graph)
     if size % 8:
         raise InputError(f"{size} images in a part: give a multiple of 8")
     found = []
@@ -60,6 +62,13 @@ def single_flips_in_parts(
             progress(min(first + size, len(x)), len(x))
     rmtree(folder)
     return join(found)
+
+
+def _images_of_a_part(graph: Graph) -> int:
+    """So many that a part of a network of images is minutes of work at most."""
+    if len(graph.input_edge.shape) == 1:
+        return 4096
+    return min(64, max(8, _PAIRS // max(1, len(StoredBits.of(graph))) // 8 * 8))
 
 
 def join(parts: Sequence[SingleFlips]) -> SingleFlips:

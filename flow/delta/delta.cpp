@@ -67,12 +67,16 @@ struct Readers {
   }
 };
 
+constexpr std::int32_t kAtOnce = 64;  // rows of a product that are looked at together
+
 template <class Word>
 struct State {  // of one thread
   const Word* clean = nullptr;
   std::vector<Word> now;
   std::vector<Ids> changed;  // by node: elements of its output that differ from the clean run
   std::vector<std::vector<Word>> work;
+  // By product, the sums around each of its clean ones that change nothing behind it.
+  std::vector<std::vector<Word>> least, most;
 
   void put(int node, std::int32_t element, Word value) {
     if (value == clean[element]) return;  // every node enters each element once
@@ -120,14 +124,27 @@ struct Product final : Node<Word> {  // slots: place * columns + column
           marks[place] = 1;
         });
       }
+    const auto& least = state.least[this->number];
+    const auto& most = state.most[this->number];
     for (std::int32_t place : touched) {
       marks[place] = 0;
       Word* sums = work.data() + static_cast<std::size_t>(place) * rows;
-      const std::int32_t base = this->out + place * rows;
-      for (std::int32_t r = 0; r < rows; r++) {
-        if (!sums[r]) continue;
-        state.put(this->number, base + r, moved(state.clean[base + r], sums[r]));
-        sums[r] = 0;
+      const std::size_t from = static_cast<std::size_t>(place) * rows;
+      const Word* clean = state.clean + this->out + from;
+      for (std::int32_t first = 0; first < rows; first += kAtOnce) {
+        const std::int32_t end = std::min(rows, first + kAtOnce);
+        int outside = 0;
+        for (std::int32_t r = first; r < end; r++) {
+          const Word value = moved(clean[r], sums[r]);
+          outside |= (value < least[from + r]) | (value > most[from + r]);
+        }
+        if (outside)
+          for (std::int32_t r = first; r < end; r++) {
+            const Word value = moved(clean[r], sums[r]);
+            if (value < least[from + r] || value > most[from + r])
+              state.put(this->number, this->out + place * rows + r, value);
+          }
+        std::fill(sums + first, sums + end, Word{0});
       }
     }
   }
@@ -280,6 +297,8 @@ struct Walk final : Runner {
   explicit Walk(const Net<Word>& network) : net(network) {
     state.changed.resize(net.nodes.size());
     state.work.resize(net.nodes.size());
+    state.least.resize(net.nodes.size());
+    state.most.resize(net.nodes.size());
     for (std::size_t k = 1; k < net.nodes.size(); k++)
       state.work[k].assign(net.nodes[k]->room(), 0);
   }
@@ -288,6 +307,9 @@ struct Walk final : Runner {
     state.clean = words.data();
     state.now = words;
     seen.clear();
+    for (const auto& node : net.nodes)
+      if (const auto* product = dynamic_cast<const Product<Word>*>(node.get()))
+        guard(*product, state.least[product->number], state.most[product->number]);
     untouched = result();
   }
   std::int32_t result() {  // the logits as they are now, as a new row
@@ -327,9 +349,8 @@ struct Walk final : Runner {
     }
     return found;
   }
-  // The sums around each place of a row that leave a lone staircase behind it on its level.
-  void guard(const Product<Word>& product, std::int32_t row, std::vector<Word>& low,
-             std::vector<Word>& high) const {
+  // The sums around each clean one that leave a lone staircase behind a product on its level.
+  void guard(const Product<Word>& product, std::vector<Word>& least, std::vector<Word>& most) const {
     const Staircase<Word>* behind = nullptr;
     int readers = 0;
     for (std::size_t k = product.number + 1; k < net.nodes.size(); k++)
@@ -338,21 +359,22 @@ struct Walk final : Runner {
           behind = dynamic_cast<const Staircase<Word>*>(net.nodes[k].get());
           readers++;
         }
-    const bool logits = product.out == net.first;
-    for (std::int32_t place = 0; place < product.places; place++) {
-      const std::int32_t element = product.out + place * product.rows + row;
-      const Word sum = state.clean[element];
-      low[place] = high[place] = sum;
-      if (readers != 1 || !behind || logits) continue;
-      low[place] = std::numeric_limits<Word>::min(), high[place] = std::numeric_limits<Word>::max();
-      behind->readers->each(element, [&](std::int32_t slot) {
+    const bool alone = readers == 1 && behind && product.out != net.first;
+    const std::int32_t size = product.places * product.rows;
+    least.assign(state.clean + product.out, state.clean + product.out + size);
+    most = least;
+    for (std::int32_t at = 0; alone && at < size; at++) {
+      const Word sum = least[at];
+      Word low = std::numeric_limits<Word>::min(), high = std::numeric_limits<Word>::max();
+      behind->readers->each(product.out + at, [&](std::int32_t slot) {
         const Word* bank = behind->thresholds.data() +
                            static_cast<std::size_t>(slot % behind->channels) * behind->steps;
         for (std::int32_t k = 0; k < behind->steps; k++) {
-          if (bank[k] <= sum) low[place] = std::max(low[place], bank[k]);
-          else high[place] = std::min<Word>(high[place], bank[k] - 1);
+          if (bank[k] <= sum) low = std::max(low, bank[k]);
+          else high = std::min<Word>(high, bank[k] - 1);
         }
       });
+      least[at] = low, most[at] = high;
     }
   }
   // steps: (rows, columns of a group, bits), how far each flip moves its weight.
@@ -361,13 +383,18 @@ struct Walk final : Runner {
     const auto& product = static_cast<const Product<Word>&>(*net.nodes[number]);
     const std::int32_t places = product.places, columns = product.columns;
     std::vector<Word> turned(static_cast<std::size_t>(columns) * places), low(places), high(places);
+    const auto& least = state.least[number];
+    const auto& most = state.most[number];
     for (std::int32_t place = 0; place < places; place++)
       for (std::int32_t column = 0; column < columns; column++)
         turned[static_cast<std::size_t>(column) * places + place] =
             state.clean[product.reads[static_cast<std::size_t>(place) * columns + column]];
     for (std::int32_t row = 0; row < product.rows; row++) {
       seen.clear();
-      guard(product, row, low, high);
+      for (std::int32_t place = 0; place < places; place++) {
+        low[place] = least[place * product.rows + row];
+        high[place] = most[place * product.rows + row];
+      }
       const Word* sums = state.clean + product.out + row;
       for (std::int32_t column = 0; column < columns; column++) {
         if (product.group[column] != row / product.share) continue;
@@ -435,9 +462,11 @@ void* Net<Word>::runner() const {
 
 // What flow/delta/walk.py calls.
 extern "C" {
-void* delta_network(int wide, std::int32_t elements, std::int32_t logits, std::int32_t classes) {
-  Network* made = wide ? static_cast<Network*>(new Net<std::int64_t>(elements))
-                       : static_cast<Network*>(new Net<std::int32_t>(elements));
+void* delta_network(int word, std::int32_t elements, std::int32_t logits, std::int32_t classes) {
+  Network* made = nullptr;
+  if (word == 16) made = new Net<std::int16_t>(elements);
+  else if (word == 32) made = new Net<std::int32_t>(elements);
+  else made = new Net<std::int64_t>(elements);
   made->logits(logits, classes);
   return made;
 }

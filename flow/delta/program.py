@@ -28,7 +28,7 @@ from flow.ops import (
 )
 
 PRODUCT, STAIRCASE, FOLD = range(3)
-NARROW = 31  # bits that a 32-bit word holds, with room for the difference of two values
+WORDS = (16, 32, 64)  # bits of the words that ``delta.cpp`` can compute in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +57,9 @@ class Step:
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """The steps of ``graph`` in order (step 0 is the input and has no entry), and the elements:
-    ``edges`` names the computed ones in their order, ``constants`` lie behind them.
+    ``edges`` names the computed ones in their order, ``constants`` lie behind them. ``word`` is
+    how many bits the elements are computed in: the fewest of ``WORDS`` that hold every value, every
+    code, and the difference of two. Registers wrap, so sums need no more.
     """
 
     graph: Graph
@@ -65,7 +67,7 @@ class Program:
     edges: tuple[str, ...]
     constants: Array
     logits: int
-    wide: bool
+    word: int
 
     @classmethod
     def of(cls, graph: Graph) -> Program:
@@ -111,15 +113,13 @@ class Program:
             steps.append(Step(node.name, kind, first[name], size, reads, own, constants, sources))
         if graph.logits not in first:
             raise InputError(f"edge {graph.logits!r}: logits that no arithmetic made; no flips")
-        kinds = [edge.type for edge in edges.values()]
-        kinds += [kind for node in graph.nodes for kind in node.op.stored.values()]
         return cls(
             graph,
             tuple(_cuts(steps)),
             computed,
             np.array(pads, dtype=np.int64),
             first[graph.logits],
-            any(kind.bits > NARROW for kind in kinds),
+            word_of(graph),
         )
 
     @property
@@ -142,6 +142,17 @@ class Program:
         parts = [values[name].reshape(images, -1) for name in self.edges]
         fixed = np.broadcast_to(self.constants, (images, len(self.constants)))
         return np.ascontiguousarray(np.concatenate([*parts, fixed], axis=1), dtype=np.int64)
+
+
+def word_of(graph: Graph) -> int:
+    """The fewest bits of ``WORDS`` in which ``delta.cpp`` follows flips of ``graph`` exactly."""
+    kinds = [edge.type for edge in graph.edges().values()]
+    kinds += [kind for node in graph.nodes for kind in node.op.stored.values()]
+    bits = max(kind.bits for kind in kinds) + 1
+    for node in graph.nodes:  # a popcount halves the change of its sum, so that must not wrap
+        if isinstance(node.op, MatVec) and node.op.popcount:
+            bits = max(bits, (2 * node.op.weights.shape[1]).bit_length() + 1)
+    return next((word for word in WORDS if bits <= word), WORDS[-1])
 
 
 MOVES = (Window, Pad, Concat, Reshape, Transpose)

@@ -48,7 +48,7 @@ class Walker:
         self._code = code()
         network = c_void_p(
             self._code.delta_network(
-                int(program.wide), program.elements, program.logits, program.classes
+                program.word, program.elements, program.logits, program.classes
             )
         )
         finalize(self, self._code.delta_free_network, network)

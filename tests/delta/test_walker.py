@@ -1,5 +1,7 @@
 """Flips followed by their differences leave the logits of the reference, on every op."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,9 +17,10 @@ from tests.engine.chains import random_inputs
 from tests.engine.images import random_image_graph
 
 
-def assert_flips_equal_the_reference(graph, seed, *, flips=40, images=3):
+def assert_flips_equal_the_reference(graph, seed, *, flips=40, images=3, word=None):
     x = random_inputs(graph, images)
     program = Program.of(graph)
+    program = replace(program, word=word or program.word)
     found = Walker(program).strike(BatchedEngine(graph).run_edges(x, program.edges))
     bits = StoredBits.of(graph)
     assert found.result.shape == (images, len(bits))
@@ -32,6 +35,58 @@ def assert_flips_equal_the_reference(graph, seed, *, flips=40, images=3):
 @given(st.integers(0, 2**32 - 1))
 def test_flips_in_image_networks_equal_the_reference(seed):
     assert_flips_equal_the_reference(random_image_graph(seed), seed)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([32, 64]))
+def test_words_wider_than_needed_change_nothing(seed, word):
+    assert_flips_equal_the_reference(random_image_graph(seed), seed, flips=20, word=word)
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "weight", "word"),
+    [
+        (IntType(15, True), 3, 16),
+        (IntType(16, True), 3, 32),
+        (IntType(31, True), 3, 32),
+        (IntType(32, True), 3, 64),
+        (IntType(8, True), 17, 32),
+    ],
+)
+def test_a_word_holds_every_value_and_the_difference_of_two(accumulator, weight, word):
+    kind, rng = IntType(weight, True), np.random.default_rng(word)
+    low = max(kind.lo, -(1 << 14))
+    nodes = (
+        Node("fc0", MatVec(rng.integers(low, -low, (4, 3)), kind, accumulator), ("x",), "a"),
+        Node(
+            "act",
+            Threshold(
+                rng.integers(accumulator.lo, accumulator.hi, (4, 3)),
+                accumulator,
+                [1] * 4,
+                0,
+                IntType(2),
+            ),
+            ("a",),
+            "b",
+        ),
+        Node(
+            "fc1", MatVec(rng.integers(-4, 4, (3, 4)), IntType(3, True), accumulator), ("b",), "c"
+        ),
+        Node("argmax", ArgMax(), ("c",), "class"),
+    )
+    graph = Graph("wide", "x", Edge((3,), IntType(8)), nodes, "class")
+    assert Program.of(graph).word == word
+    assert_flips_equal_the_reference(graph, word, flips=400)
+
+
+@pytest.mark.parametrize(("columns", "word"), [(16_383, 16), (16_384, 32)])
+def test_halved_changes_of_a_popcount_fit_the_word(columns, word):
+    bipolar, wraps = IntType(1, bipolar=True), IntType(4)
+    op = MatVec(np.ones((2, columns), dtype=int), bipolar, wraps, popcount=True)
+    nodes = (Node("fc", op, ("x",), "a"), Node("argmax", ArgMax(), ("a",), "class"))
+    graph = Graph("popcount", "x", Edge((columns,), bipolar), nodes, "class")
+    assert Program.of(graph).word == word
 
 
 @pytest.mark.parametrize("pool", [MaxPool((2, 2), (2, 2)), SumPool((2, 2), (2, 2), IntType(4))])

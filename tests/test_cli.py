@@ -199,9 +199,25 @@ def test_single_flips_of_one_memory_are_enumerated_and_checked(bitproof, graph_f
     assert bitproof("check", path, "--graph", graph_file, *on)[0] == 0
 
 
+def test_bursts_of_a_build_are_enumerated_and_checked(bitproof, graph_file, tmp_path):
+    target, on = tmp_path / "accelerator", ("--data", "digits", "--limit", "2")
+    assert bitproof("build", graph_file, "-o", target)[0] == 0
+    how = ("--property", "bits", "--burst", "3", "--build", target, "--certificates", tmp_path)
+    status, out, _ = bitproof("certify", graph_file, *how, *on, "--json")
+    record = json.loads(out)
+    assert (status, record["flips"], record["certificates"]) == (0, 3, "bits-burst-3.json")
+    assert record["pairs"] == 2 * record["bursts"]
+    assert record["proved"] + record["refuted"] + record["misclassified"] == 2
+    path = tmp_path / "bits-burst-3.json"
+    check = ("check", path, "--graph", graph_file, "--build", target, *on)
+    assert bitproof(*check, "--image", "0")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--burst", "2"), "--burst and --build go together: adjacent bits of the words of a"),
+        (("--burst", "2", "--build", "b", "--highest", "1"), "--burst takes --build and --jobs"),
         (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
         (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
         (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),

@@ -1,8 +1,9 @@
 """What is true of a graph: bounds, exact enumerations, certificates and their checker."""
 
 from flow.certify.accumulators import Reached, accumulator_ranges
-from flow.certify.bits import certify_bits
+from flow.certify.bits import certify_bits, certify_bursts
 from flow.certify.box import Box, input_box, propagate, propagate_box
+from flow.certify.bursts import Bursts
 from flow.certify.certificate import (
     Certificate,
     CertificateSet,
@@ -16,8 +17,13 @@ from flow.certify.check import check
 from flow.certify.complete import Budget, certify_complete, certify_linear
 from flow.certify.effect import Effect
 from flow.certify.flip_attack import fewest_flips, worst_sets
-from flow.certify.flip_files import single_flips_in_parts, write_flip_table
-from flow.certify.flips import SingleFlips, single_flips
+from flow.certify.flip_files import (
+    burst_flips_in_parts,
+    single_flips_in_parts,
+    write_burst_table,
+    write_flip_table,
+)
+from flow.certify.flips import Flips, SingleFlips, burst_flips, single_flips
 from flow.certify.input import certify_input
 from flow.certify.k_flips import KFlips, certify_k_flips, k_flips, largest_k, with_fewer
 from flow.certify.pixel import certify_pixel
@@ -32,12 +38,14 @@ __all__ = [
     "BitSubset",
     "Box",
     "Budget",
+    "Bursts",
     "Certificate",
     "CertificateSet",
     "Checked",
     "Effect",
     "Effort",
     "Evidence",
+    "Flips",
     "KFlips",
     "Property",
     "Reached",
@@ -46,7 +54,10 @@ __all__ = [
     "StoredBits",
     "Verdict",
     "accumulator_ranges",
+    "burst_flips",
+    "burst_flips_in_parts",
     "certify_bits",
+    "certify_bursts",
     "certify_complete",
     "certify_input",
     "certify_k_flips",
@@ -68,5 +79,6 @@ __all__ = [
     "single_flips_in_parts",
     "with_fewer",
     "worst_sets",
+    "write_burst_table",
     "write_flip_table",
 ]

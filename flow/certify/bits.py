@@ -1,13 +1,14 @@
-"""Certificates of the single-flip property, by enumeration."""
+"""Certificates of single flips and of bursts, by enumeration."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.certify.bursts import Bursts
 from flow.certify.certificate import (
     Certificate,
     CertificateSet,
@@ -15,9 +16,9 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
-from flow.certify.flips import SingleFlips
+from flow.certify.flips import Bits, Flips, SingleFlips
 from flow.certify.subset import EVERY_BIT, BitSubset
-from flow.ir import Array, Fault
+from flow.ir import Array
 
 Images = NDArray[np.bool_]
 
@@ -40,34 +41,63 @@ def certify_bits(
     else:
         terms = {"subset": subset.terms()}
         certified, worst, enumeration = _within(flips, subset)
-    witness = _witnesses(flips, certified, worst)
-    certificates = tuple(
-        Certificate(
-            flips.graph_digest,
-            input_digest(x[k]),
-            int(y[k]),
-            bool(flips.correct[k]),
-            Property.BITS,
-            1,
-            METHOD,
-            Verdict.PROVED if certified[k] else Verdict.REFUTED,
-            fault=witness(k),
-        )
-        for k in range(len(x))
-    )
-    return CertificateSet(
-        flips.graph_digest, Property.BITS, 1, METHOD, certificates, enumeration, terms
-    )
 
-
-def _witnesses(
-    flips: SingleFlips, certified: Images, worst: Array
-) -> Callable[[int], Fault | None]:
-    def fault(k: int) -> Fault | None:
+    def certificate(k: int) -> Certificate:
         broken = flips.correct[k] and not certified[k]
-        return flips.bits.fault(int(worst[k])) if broken else None
+        fault = flips.bits.fault(int(worst[k])) if broken else None
+        return replace(_certificate(flips, x, y, k, 1, certified[k]), fault=fault)
 
-    return fault
+    return CertificateSet(
+        flips.graph_digest,
+        Property.BITS,
+        1,
+        METHOD,
+        tuple(map(certificate, range(len(x)))),
+        enumeration,
+        terms,
+    )
+
+
+def certify_bursts(flips: Flips[Bursts], x: Array, *, y: Array) -> CertificateSet:
+    """Per image PROVED, or REFUTED with the worst burst; exact, so never UNKNOWN.
+
+    The radius of the certificates is how many bits a burst flips.
+
+    Args:
+        flips: what ``burst_flips`` found for the same images ``x`` and labels ``y``.
+    """
+    length = flips.bits.length
+
+    def certificate(k: int) -> Certificate:
+        broken = flips.correct[k] and not flips.certified[k]
+        faults = flips.bits.faults(int(flips.worst_fault[k])) if broken else ()
+        return replace(_certificate(flips, x, y, k, length, flips.certified[k]), faults=faults)
+
+    return CertificateSet(
+        flips.graph_digest,
+        Property.BITS,
+        length,
+        METHOD,
+        tuple(map(certificate, range(len(x)))),
+        flips.enumeration(),
+        flips.bits.terms(),
+    )
+
+
+def _certificate(
+    flips: Flips[Bits], x: Array, y: Array, k: int, struck: int, certified: np.bool_
+) -> Certificate:
+    """Of image ``k``, which ``struck`` bits strike together; its witness is still to come."""
+    return Certificate(
+        flips.graph_digest,
+        input_digest(x[k]),
+        int(y[k]),
+        bool(flips.correct[k]),
+        Property.BITS,
+        struck,
+        METHOD,
+        Verdict.PROVED if certified else Verdict.REFUTED,
+    )
 
 
 def _within(flips: SingleFlips, subset: BitSubset) -> tuple[Images, Array, str]:

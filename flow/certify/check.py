@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from flow.build.sites import SiteTable
 from flow.certify.certificate import (
     CertificateSet,
     Evidence,
@@ -42,6 +43,7 @@ def check(
     y: Array,
     *,
     images: Sequence[int] | None = None,
+    sites: SiteTable | None = None,
     progress: Progress | None = None,
 ) -> Checked:
     """Repeat every claim of the file at ``path`` about ``graph`` on images ``x`` labelled ``y``.
@@ -49,6 +51,7 @@ def check(
     Args:
         images: enumerate the flips of these images only; by default of all, and compare the hash
             over all effects. Boxes and witnesses are always all checked.
+        sites: of the build that a certificate of bursts is about.
         progress: called with (steps done, in all).
 
     Raises:
@@ -57,7 +60,7 @@ def check(
     """
     found = load_certificates(path)
     _same_subject(found, path, graph, x, y)
-    subject = Subject(path, found, graph, x, y, images, progress)
+    subject = Subject(path, found, graph, x, y, images, progress, sites)
     _labels_are_true(subject)
     return RECHECKS[found.claim](subject)
 

@@ -1,4 +1,4 @@
-"""Every single stored bit flip, exactly: which images change, and how.
+"""Every single stored bit flip, or every burst, exactly: which images change, and how.
 
 One flip changes one element, or one channel of an image; ``flow.delta`` computes again only what
 that reaches, on any graph that ends in a class. Nothing is bounded or approximated: accumulators
@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.certify.bursts import Bursts
 from flow.certify.effect import Effect, Score, effects, standing
 from flow.certify.input import check_labels
 from flow.certify.stored_bits import StoredBits
@@ -32,9 +34,12 @@ _PAIRS = 1 << 22
 _ELEMENTS = 1 << 24
 
 
+Bits = TypeVar("Bits", StoredBits, Bursts)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class SingleFlips:
-    """The answer for every stored bit (in the order of ``bits``) and every image.
+class Flips(Generic[Bits]):
+    """The answer for every stored bit or burst (in the order of ``bits``) and every image.
 
     ``counts[k, e]`` is the number of images on which flip ``k`` has ``Effect`` ``e``.
     ``critical`` holds one bit per (flip, image), packed along images as ``np.packbits`` does: the
@@ -44,7 +49,7 @@ class SingleFlips:
     """
 
     graph_digest: str
-    bits: StoredBits
+    bits: Bits
     correct: NDArray[np.bool_]
     counts: Array
     critical: NDArray[np.uint8]
@@ -78,6 +83,9 @@ class SingleFlips:
         return total.hexdigest()
 
 
+SingleFlips = Flips[StoredBits]
+
+
 def single_flips(
     graph: Graph,
     x: Array,
@@ -103,15 +111,57 @@ def single_flips(
         InputError: the graph does not end in the ArgMax of a vector, or labels and images do not
             match, or there is no g++.
     """
+    bits = StoredBits.of(graph)
+    tally, correct = _strike(graph, x, y, bits, score, device, jobs, progress)
+    return _found(graph, bits, correct, tally)
+
+
+def burst_flips(
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    bursts: Bursts,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Flips[Bursts]:
+    """Strike ``graph`` with every one of ``bursts`` on every image; exact, exhaustive.
+
+    ``bursts`` are of a build of this very graph. Memory, other arguments and errors as
+    ``single_flips``.
+    """
+    tally, correct = _strike(graph, x, y, bursts, None, "cpu", jobs, progress)
+    return _found(graph, bursts, correct, tally)
+
+
+def _found(graph: Graph, bits: Bits, correct: NDArray[np.bool_], tally: Tally) -> Flips[Bits]:
+    return Flips(
+        digest(graph), bits, correct, tally.counts, tally.critical, tally.critical_faults,
+        tally.worst, tally.rises,
+    )  # fmt: skip
+
+
+def _strike(
+    graph: Graph,
+    x: Array,
+    y: Array,
+    bits: StoredBits | Bursts,
+    score: Score | None,
+    device: str,
+    jobs: int,
+    progress: Progress | None,
+) -> tuple[Tally, NDArray[np.bool_]]:
+    """What each strike does to each image, and which images are correct without."""
     check_labels(graph, x, y)
     if jobs < 1:
         raise InputError(f"jobs {jobs}: give 1 or more")
     program, engine = Program.of(graph), BatchedEngine(graph, device=device)
-    tally = Tally(len(StoredBits.of(graph)), len(x), len(Effect))
+    tally = Tally(len(bits), len(x), len(Effect))
     correct = np.zeros(len(x), dtype=np.bool_)
+    sets = bits.sets() if isinstance(bits, Bursts) else None
     walkers: SimpleQueue[Walker] = SimpleQueue()
     for _ in range(jobs):
-        walkers.put(Walker(program))
+        walkers.put(Walker(program, sets))
 
     def enter(span: slice, values: dict[str, Array]) -> int:
         images: int = span.stop - span.start
@@ -140,10 +190,7 @@ def single_flips(
                 done += images
                 if progress is not None:
                     progress(done, len(x))
-    return SingleFlips(
-        digest(graph), StoredBits.of(graph), correct, tally.counts, tally.critical,
-        tally.critical_faults, tally.worst, tally.rises,
-    )  # fmt: skip
+    return tally, correct
 
 
 def _count(tally: Tally, part: slice, found: Strikes, y: Array, score: Score | None) -> None:

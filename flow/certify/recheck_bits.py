@@ -11,7 +11,7 @@ from flow.certify.certificate import Certificate, Verdict
 from flow.certify.plain_budget import label_withstands
 from flow.certify.plain_cases import label_withstands_by_channel
 from flow.certify.subject import Checked, Subject
-from flow.certify.subset import BitSubset
+from flow.certify.subset import EVERY_BIT, BitSubset
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault, Graph, Kind
 
@@ -22,6 +22,8 @@ _HOLDS = {BUDGET: label_withstands, CASES: label_withstands_by_channel}
 def recheck_bits(subject: Subject) -> Checked:
     """Run the witnesses; recompute budgets, or enumerate every flip by running the reference."""
     found, path = subject.found, subject.path
+    if "burst" in found.terms:
+        return _recheck_bursts(subject)
     if found.radius < 0 or (found.method not in _HOLDS and found.radius != 1):
         raise InputError(f"{path}: radius {found.radius} is not one this checker knows")
     subset, near = _terms(subject)
@@ -30,7 +32,43 @@ def recheck_bits(subject: Subject) -> Checked:
             raise subject.denied(k, "REFUTED, but its witness does not break it")
     if found.method in _HOLDS:
         return _recheck_budgets(subject, subset, near)
-    return _recheck_enumeration(subject, subset)
+    singles = [(fault,) for fault in _every_flip(subject.graph, subset)]
+    return _recheck_enumeration(subject, singles)
+
+
+def _recheck_bursts(subject: Subject) -> Checked:
+    """Run the witnesses, which must be bursts of the build, and every burst by the reference."""
+    bursts = _bursts(subject)
+    known = {frozenset(faults) for faults in bursts}
+    for k in subject.refuted:
+        own = subject.found.certificates[k]
+        if own.fault is not None or (own.correct and frozenset(own.faults) not in known):
+            raise subject.denied(k, "REFUTED, but its witness is no burst of this build")
+        if not _witness_breaks(subject.graph, subject.x[k], own, EVERY_BIT, 0):
+            raise subject.denied(k, "REFUTED, but its witness does not break it")
+    return _recheck_enumeration(subject, bursts)
+
+
+def _bursts(subject: Subject) -> list[tuple[Fault, ...]]:
+    """What every run of adjacent bits of the build strikes, word by word."""
+    path, terms, sites = subject.path, subject.found.terms, subject.sites
+    burst = terms["burst"]
+    if set(terms) != {"burst"} or not isinstance(burst, dict) or set(burst) != {"length", "sites"}:
+        raise InputError(f"{path}: the checker does not know the terms {dict(terms)}")
+    length = burst["length"]
+    if type(length) is not int or length < 1 or length != subject.found.radius:
+        raise InputError(f"{path}: bursts of {length} bits, but {subject.found.radius} flips")
+    if sites is None:
+        raise InputError(f"{path}: about the words of a build; give it with --build")
+    if sites.digest() != burst["sites"]:
+        raise InputError(f"{path}: about another build's memories; give the build certified")
+    found = []
+    for layout in sites.layouts:
+        for word in range(layout.words):
+            faults = [sites.at(layout.name, word, bit).fault for bit in range(layout.bits)]
+            for low in range(max(1, layout.bits - length + 1)):
+                found.append(tuple(f for f in faults[low : low + length] if f is not None))
+    return found
 
 
 def _terms(subject: Subject) -> tuple[BitSubset, int]:
@@ -58,12 +96,12 @@ def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
     return Checked(len(subject.proved), len(subject.refuted), 0, 0)
 
 
-def _recheck_enumeration(subject: Subject, subset: BitSubset) -> Checked:
+def _recheck_enumeration(subject: Subject, strikes: Sequence[tuple[Fault, ...]]) -> Checked:
     x, y = subject.x, subject.y
     chosen = list(range(len(x))) if subject.images is None else sorted(set(subject.images))
     if chosen and not (chosen[0] >= 0 and chosen[-1] < len(x)):
         raise InputError(f"images {chosen}: choose from 0 to {len(x) - 1}")
-    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, subset)
+    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, strikes)
     if subject.images is None and enumeration != subject.found.enumeration:
         raise ClaimError(
             f"{subject.path}: the flips, enumerated again, have other effects (SHA-256)"
@@ -100,29 +138,32 @@ def _witness_breaks(
 
 
 def _enumerate(
-    subject: Subject, x: Array, y: Array, chosen: Sequence[int], subset: BitSubset
+    subject: Subject,
+    x: Array,
+    y: Array,
+    chosen: Sequence[int],
+    strikes: Sequence[tuple[Fault, ...]],
 ) -> str:
-    """Run the reference once per stored bit of ``subset``; return the SHA-256 over all effects.
+    """Run the reference once per strike; return the SHA-256 over all effects.
 
     An effect is 0 masked, 1 other logits, 2 right to wrong, 3 wrong to right, 4 wrong to wrong.
     """
     found, graph = subject.found, subject.graph
     proved = np.array([found.certificates[k].verdict is Verdict.PROVED for k in chosen])
-    faults = _every_flip(graph, subset)
     clean = graph.evaluate_all(x)
     was = clean[graph.output]
-    counts = np.zeros((len(faults), 5), dtype=np.int64)
-    critical = np.zeros((len(faults), -(-len(x) // 8)), dtype=np.uint8)
+    counts = np.zeros((len(strikes), 5), dtype=np.int64)
+    critical = np.zeros((len(strikes), -(-len(x) // 8)), dtype=np.uint8)
     totals = np.zeros(len(x), dtype=np.int64)
-    for k in subject.each(range(len(faults))):
-        fault = faults[k]
-        struck = graph.evaluate_all(x, [fault])
+    for k in subject.each(range(len(strikes))):
+        struck = graph.evaluate_all(x, strikes[k])
         now = struck[graph.output]
         effect = (struck[graph.logits] != clean[graph.logits]).any(axis=1).astype(np.int64)
         effect[now != was] = np.select([was == y, now == y], [2, 3], 4)[now != was]
         if (proved & (effect > 1)).any():
+            together = " and ".join(map(str, strikes[k]))
             image = chosen[int((proved & (effect > 1)).argmax())]
-            raise subject.denied(image, f"PROVED, but {fault} changes its class")
+            raise subject.denied(image, f"PROVED, but {together} changes its class")
         counts[k] = np.bincount(effect, minlength=5)
         critical[k] = np.packbits(effect > 1)
         totals += effect > 1

@@ -71,6 +71,10 @@ class StoredBits:
         index = tuple(int(i) for i in np.unravel_index(element, block.shape))
         return Fault(block.node, block.parameter, index, bit)
 
+    def faults(self, position: int) -> tuple[Fault, ...]:
+        """The flip of bit number ``position``, alone; errors as ``fault``."""
+        return (self.fault(position),)
+
     def position(self, fault: Fault) -> int:
         """The number of the bit that ``fault`` strikes.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flow.build.sites import SiteTable
 from flow.certify.certificate import CertificateSet, Verdict
 from flow.errors import ClaimError
 from flow.ir import Array, Graph
@@ -28,7 +29,8 @@ class Checked:
 class Subject:
     """A certificate file with the graph, images and labels it is about, already seen to fit.
 
-    ``images`` are those whose flips the caller wants enumerated; None: all.
+    ``images`` are those whose flips the caller wants enumerated; None: all. ``sites`` are where a
+    build keeps the stored bits, for claims about its words.
     """
 
     path: Path
@@ -38,6 +40,7 @@ class Subject:
     y: Array
     images: Sequence[int] | None = None
     progress: Progress | None = None
+    sites: SiteTable | None = None
 
     @property
     def proved(self) -> list[int]:

@@ -21,7 +21,10 @@ verbs = typer.Typer()
 TAKES = {
     Property.INPUT: {"radius", "method", "seconds", "mask", "range", "vnnlib"},
     Property.PIXEL: {"radius", "pixels"},
-    Property.BITS: {"flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"},
+    Property.BITS: {
+        *("flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"),
+        *("burst", "build"),
+    },
     Property.WEIGHTS: {"layer"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
 }
@@ -84,6 +87,12 @@ def certify(
     each_layer: Annotated[
         bool, typer.Option("--each-layer", help="Of flips: also those of each layer alone.")
     ] = False,
+    burst: Annotated[
+        int | None, typer.Option(min=1, help="Of bits: so many adjacent bits of a memory word.")
+    ] = None,
+    build: Annotated[
+        Path | None, typer.Option(help="Of bursts: the build whose memories they strike.")
+    ] = None,
     sigma: Annotated[
         str | None, typer.Option(help="Of smoothing: of the noise, in pixel codes; 1.5 or 3/2.")
     ] = None,
@@ -114,7 +123,7 @@ def certify(
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
     options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
-    options |= {"cases": cases}
+    options |= {"cases": cases, "burst": burst, "build": build}
     options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
     options |= {"seed": seed, "lanes": lanes}
     options |= {"vnnlib": vnnlib, "pixels": pixels}
@@ -160,6 +169,9 @@ def check(
     image: Annotated[
         list[int] | None, typer.Option(help="Enumerate the flips of these images only.")
     ] = None,
+    build: Annotated[
+        Path | None, typer.Option(help="The build that a certificate of bursts is about.")
+    ] = None,
     limit: Limit = None,
     json: Json = False,
 ) -> None:
@@ -169,7 +181,12 @@ def check(
     from flow.certify import check as recheck
 
     images, loaded = images_of(data, limit), load_graph(graph)
+    sites = None
+    if build is not None:
+        from flow.build import load_build, site_table
+
+        sites = site_table(loaded, load_build(build, graph=loaded).plan())
     with progress(f"check {certificate.name}") as step:
         x = stages.fitting(loaded, images)
-        found = recheck(certificate, loaded, x, images.y, images=image, progress=step)
+        found = recheck(certificate, loaded, x, images.y, images=image, sites=sites, progress=step)
     emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)

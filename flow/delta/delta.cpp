@@ -67,6 +67,7 @@ struct Readers {
   }
 };
 
+constexpr std::size_t kSeen = 1 << 16;  // results that are remembered at a cut
 constexpr std::int32_t kAtOnce = 64;  // rows of a product that are looked at together
 
 template <class Word>
@@ -227,6 +228,15 @@ struct Network {  // whatever its word
   virtual void* runner() const = 0;
 };
 
+// Changes of one node that strike together: set k is the entries [start[k], start[k + 1]).
+struct Sets {
+  std::int64_t count;
+  const std::int64_t* start;
+  const std::int32_t* parameter;  // 0 weights, 1 thresholds, 2 signs
+  const std::int64_t* element;    // of the parameter, row by row
+  const std::int64_t* value;      // by how much a weight moves, or what else becomes of it
+};
+
 struct Runner {
   std::vector<std::int64_t> logits;  // (results, classes)
   virtual ~Runner() = default;
@@ -235,6 +245,7 @@ struct Runner {
   virtual void thresholds(int node, const std::int64_t* codes, std::int32_t bits,
                           std::int32_t* to) = 0;
   virtual void signs(int node, std::int32_t* to) = 0;
+  virtual void sets(int node, const Sets& sets, std::int32_t* to) = 0;
 };
 
 template <class Word>
@@ -445,6 +456,75 @@ struct Walk final : Runner {
       *to++ = follow(number);
     }
   }
+  void sets(int number, const Sets& sets, std::int32_t* to) override {
+    const auto* product = dynamic_cast<const Product<Word>*>(net.nodes[number].get());
+    const auto* stairs = dynamic_cast<const Staircase<Word>*>(net.nodes[number].get());
+    const std::vector<Ids> own = product ? columns_of_groups(*product) : std::vector<Ids>();
+    seen.clear();
+    for (std::int64_t k = 0; k < sets.count; k++) {
+      if (seen.size() > kSeen) seen.clear();
+      if (product) move(*product, own, sets, k);
+      else bend(*stairs, sets, k);
+      *to++ = follow(number);
+    }
+  }
+  static std::vector<Ids> columns_of_groups(const Product<Word>& product) {
+    std::vector<Ids> own(product.rows / product.share);
+    for (std::int32_t column = 0; column < product.columns; column++)
+      own[product.group[column]].push_back(column);
+    return own;
+  }
+  void move(const Product<Word>& product, const std::vector<Ids>& own, const Sets& sets,
+            std::int64_t k) {
+    const auto width = static_cast<std::int64_t>(own[0].size());
+    const std::int32_t places = product.places;
+    Ids rows;
+    std::vector<Word> moves;  // (rows, places)
+    for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++) {
+      const auto row = static_cast<std::int32_t>(sets.element[j] / width);
+      const std::int32_t column = own[row / product.share][sets.element[j] % width];
+      const auto step = static_cast<Word>(sets.value[j]);
+      const std::size_t at = std::find(rows.begin(), rows.end(), row) - rows.begin();
+      if (at == rows.size()) {
+        rows.push_back(row);
+        moves.resize(rows.size() * places, 0);
+      }
+      for (std::int32_t place = 0; place < places; place++)
+        moves[at * places + place] +=
+            step * state.clean[product.reads[static_cast<std::size_t>(place) * product.columns + column]];
+    }
+    const auto& least = state.least[product.number];
+    const auto& most = state.most[product.number];
+    for (std::size_t at = 0; at < rows.size(); at++)
+      for (std::int32_t place = 0; place < places; place++) {
+        const std::int32_t to = place * product.rows + rows[at];
+        const Word sum = product.moved(state.clean[product.out + to], moves[at * places + place]);
+        if (sum < least[to] || sum > most[to]) state.put(product.number, product.out + to, sum);
+      }
+  }
+  void bend(const Staircase<Word>& stairs, const Sets& sets, std::int64_t k) {
+    const std::int32_t steps = stairs.steps;
+    Ids channels;
+    const auto channel_of = [&](std::int64_t j) {
+      return static_cast<std::int32_t>(sets.element[j] / (sets.parameter[j] == 1 ? steps : 1));
+    };
+    for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++)
+      if (std::find(channels.begin(), channels.end(), channel_of(j)) == channels.end())
+        channels.push_back(channel_of(j));
+    for (std::int32_t channel : channels) {
+      const Word* from = stairs.thresholds.data() + static_cast<std::size_t>(channel) * steps;
+      std::vector<Word> bank(from, from + steps);
+      Word sign = stairs.sign[channel];
+      for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++) {
+        if (channel_of(j) != channel) continue;
+        if (sets.parameter[j] == 1) bank[sets.element[j] % steps] = static_cast<Word>(sets.value[j]);
+        else sign = static_cast<Word>(sets.value[j]);
+      }
+      levels(stairs, channel, [&](Word x) {
+        return stairs.level(stairs.reached(x, bank.data(), -1, 0), sign);
+      });
+    }
+  }
   template <class Level>
   void levels(const Staircase<Word>& stairs, std::int32_t channel, Level level) {
     const auto size = static_cast<std::int32_t>(stairs.reads.size());
@@ -488,6 +568,9 @@ void delta_strike(void* runner, int parameter, int node, const std::int64_t* fli
   if (parameter == 0) one->weights(node, flips, bits, to);
   if (parameter == 1) one->thresholds(node, flips, bits, to);
   if (parameter == 2) one->signs(node, to);
+}
+void delta_strike_sets(void* runner, int node, const Sets* sets, std::int32_t* to) {
+  static_cast<Runner*>(runner)->sets(node, *sets, to);
 }
 std::int64_t delta_results(void* runner) { return static_cast<Runner*>(runner)->logits.size(); }
 void delta_take(void* runner, std::int64_t* to) {  // the logits of all results, and forgets them

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_double, c_int, c_int32, c_int64, c_uint8, c_void_p
+from collections.abc import Iterator, Sequence
+from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint8, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,8 +34,48 @@ class Strikes:
     clean: Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sets:
+    """Flips of one node that strike together: set k are the entries ``start[k]`` to
+    ``start[k + 1]``, each the bits ``mask`` of the code of one ``element`` (row-major) of the
+    parameter number ``parameter`` of ``parameters``. No set names an element twice.
+    """
+
+    node: str
+    parameters: tuple[str, ...]
+    start: Array
+    parameter: Array
+    element: Array
+    mask: Array
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+
+class _Sets(Structure):
+    _fields_ = (
+        ("count", c_int64),
+        *((name, c_void_p) for name in ("start", "parameter", "element", "value")),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strike:
+    """``size`` strikes of one step: single flips of a ``parameter`` with their ``effects``, or
+    ``sets`` whose arrays ``kept`` keeps alive."""
+
+    step: int
+    size: int
+    parameter: int = -1
+    bits: int = 0
+    effects: Array | None = None
+    sets: _Sets | None = None
+    kept: tuple[Any, ...] = ()
+
+
 class Walker:
-    """Flips stored bits of ``program``'s graph; for one thread at a time.
+    """Flips stored bits of ``program``'s graph, each alone, or ``sets`` of them; for one thread at
+    a time.
 
     Exact: sums wrap, and thresholds that a flip has unsorted count or search as in
     ``Graph.evaluate``.
@@ -43,7 +84,7 @@ class Walker:
         InputError: there is no g++.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, sets: Sequence[Sets] | None = None) -> None:
         self.program = program
         self._code = code()
         network = c_void_p(
@@ -60,28 +101,26 @@ class Walker:
             )  # fmt: skip
         self._runner = c_void_p(self._code.delta_runner(network))
         finalize(self, self._code.delta_free_runner, self._runner)
-        self._flips = list(_flips(program))
+        every = _flips(program) if sets is None else (_together(program, one) for one in sets)
+        self._strikes = list(every)
 
     def strike(self, values: dict[str, Array]) -> Strikes:
-        """Every flip, in the order of ``StoredBits``, on every image.
+        """Every flip, in the order of ``StoredBits``, or every set, on every image.
 
         Args:
             values: the clean integers of ``program.edges``, (images, *shape) each.
         """
         rows = self.program.row(values)
-        total = sum(flips.size for _, _, flips, _ in self._flips)
+        total = sum(strike.size for strike in self._strikes)
         result = np.empty((len(rows), total), dtype=np.int32)
         first, clean, parts = 0, [], []
         for k, row in enumerate(rows):
             self._code.delta_image(self._runner, _long(row))
             at = 0
-            for parameter, number, flips, bits in self._flips:
-                to = result[k, at : at + flips.size]
-                self._code.delta_strike(
-                    self._runner, parameter, number, _long(flips), bits,
-                    to.ctypes.data_as(POINTER(c_int32)),
-                )  # fmt: skip
-                at += flips.size
+            for strike in self._strikes:
+                to = result[k, at : at + strike.size].ctypes.data_as(POINTER(c_int32))
+                self._strike(strike, to)
+                at += strike.size
             part = self._take()
             result[k] += np.int32(first)
             clean.append(first)
@@ -92,6 +131,15 @@ class Walker:
         logits = np.concatenate(parts) if parts else np.empty((0, self.program.classes), np.int64)
         return Strikes(result, logits, image, np.array(clean, dtype=np.int64))
 
+    def _strike(self, strike: _Strike, to: Any) -> None:
+        if strike.sets is not None:
+            self._code.delta_strike_sets(self._runner, strike.step, byref(strike.sets), to)
+        if strike.effects is not None:
+            effects = _long(strike.effects)
+            self._code.delta_strike(
+                self._runner, strike.parameter, strike.step, effects, strike.bits, to
+            )
+
     def _take(self) -> Array:
         size = self._code.delta_results(self._runner)
         logits = np.empty(size, dtype=np.int64)
@@ -99,17 +147,42 @@ class Walker:
         return logits.reshape(-1, self.program.classes)
 
 
-def _flips(program: Program) -> Any:
-    """(parameter, step, what each flip does, bits) of every stored parameter, in order."""
+def _flips(program: Program) -> Iterator[_Strike]:
+    """What each flip of every stored parameter does, in order."""
     for node in program.graph.nodes:
-        op: Any = node.op
-        for name, kind in op.stored.items():
-            values = getattr(op, name)
-            flipped = kind.decode(kind.encode(values)[..., None] ^ (1 << np.arange(kind.bits)))
-            if isinstance(op, MatVec):
-                flipped = _read(op, flipped, kind) - op.read[..., None]
-            effects = np.ascontiguousarray(flipped.ravel(), dtype=np.int64)
-            yield PARAMETERS[name], program.number(node.name), effects, kind.bits
+        for name, kind in node.op.stored.items():
+            codes = kind.encode(getattr(node.op, name))[..., None] ^ (1 << np.arange(kind.bits))
+            changed = _changed(node.op, name, codes, np.arange(codes.size) // kind.bits)
+            effects = np.ascontiguousarray(changed, dtype=np.int64)
+            step = program.number(node.name)
+            yield _Strike(step, effects.size, PARAMETERS[name], kind.bits, effects)
+
+
+def _together(program: Program, sets: Sets) -> _Strike:
+    """What the flips of each set do."""
+    op = program.graph.node(sets.node).op
+    value = np.zeros(len(sets.element), dtype=np.int64)
+    parameter = np.zeros(len(sets.element), dtype=np.int32)
+    for number, name in enumerate(sets.parameters):
+        here = sets.parameter == number
+        element = sets.element[here]
+        codes = op.stored[name].encode(getattr(op, name)).ravel()[element] ^ sets.mask[here]
+        value[here] = _changed(op, name, codes, element)
+        parameter[here] = PARAMETERS[name]
+    start, element = (np.ascontiguousarray(a, dtype=np.int64) for a in (sets.start, sets.element))
+    kept = (start, parameter, element, value)
+    arrays = _Sets(len(sets), *(array.ctypes.data for array in kept))
+    return _Strike(program.number(sets.node), len(sets), sets=arrays, kept=kept)
+
+
+def _changed(op: Any, name: str, codes: Array, element: Array) -> Array:
+    """What ``delta.cpp`` is told of elements that hold ``codes`` now: new values, of weights the
+    difference to the old ones; flat."""
+    kind = op.stored[name]
+    values: Array = kind.decode(codes).ravel()
+    if isinstance(op, MatVec):
+        values = _read(op, values, kind) - op.read.ravel()[element]
+    return values
 
 
 def _read(op: MatVec, values: Array, kind: IntType) -> Array:
@@ -133,6 +206,7 @@ def code() -> ctypes.CDLL:
         ("free_runner", None, (c_void_p,)),
         ("image", None, (c_void_p, long)),
         ("strike", None, (c_void_p, c_int, c_int, long, c_int32, ids)),
+        ("strike_sets", None, (c_void_p, c_int, c_void_p, ids)),
         ("results", c_int64, (c_void_p,)),
         ("take", None, (c_void_p, long)),
         ("tally", None, (c_void_p, ids, c_int64, c_int64, byte, long, POINTER(c_double))),

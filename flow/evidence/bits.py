@@ -9,17 +9,22 @@ from time import perf_counter
 
 import numpy as np
 
+from flow.build import load_build, site_table
 from flow.certify import (
     BitSubset,
+    Bursts,
     CertificateSet,
     SingleFlips,
     accumulator_ranges,
+    burst_flips_in_parts,
+    certify_bursts,
     certify_k_flips,
     largest_k,
     one_layer_each,
     save_certificates,
     single_flips_in_parts,
     with_fewer,
+    write_burst_table,
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
@@ -50,6 +55,8 @@ def certify_bits(
     radius: Sequence[int] = (),
     each_layer: bool = False,
     cases: bool = False,
+    burst: int | None = None,
+    build: Path | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
@@ -61,12 +68,20 @@ def certify_bits(
         radius: of flips, one at most: every input within it may take the image's place.
         each_layer: of flips: say what is certified with the flips in each layer alone.
         cases: of flips: take what budgets leave open apart by the channel struck first.
-        jobs: threads that enumerate single flips.
+        burst, build: instead of single flips every run of ``burst`` adjacent bits of one word of
+            the memories of ``build``, exactly.
+        jobs: threads that enumerate flips or bursts.
 
     Raises:
         InputError: options that do not go together, or bits that the graph does not store.
     """
     graph = load_graph(graph_path)
+    if (burst is None) != (build is None):
+        raise InputError("--burst and --build go together: adjacent bits of the words of a build")
+    if burst is not None and build is not None:
+        if flips or layer or memory or highest or radius or each_layer or cases:
+            raise InputError("--burst takes --build and --jobs; it is about every memory")
+        return _every_burst(graph, data, burst, build, directory, jobs, progress)
     subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
     chosen = [*layer, *memory, *([f"highest-{highest}"] if highest else [])]
     if flips is not None:
@@ -144,6 +159,55 @@ def _every_flip(
         **found.summary(),
         "certificates": name,
         "table": "bits-single.parquet",
+    }
+
+
+def _every_burst(
+    graph: Graph,
+    data: Images,
+    length: int,
+    build: Path,
+    directory: Path,
+    jobs: int,
+    progress: Progress | None,
+) -> Record:
+    """Every burst of a build on every image, exactly; a certificate file and a table of effects."""
+    made = load_build(build, graph=graph)
+    bursts, x = Bursts(site_table(graph, made.plan()), length), fitting(graph, data)
+    name, started = f"bits-burst-{length}", perf_counter()
+    flips = burst_flips_in_parts(
+        graph, (x, data.y), bursts=bursts, folder=directory / f"{name}.parts", jobs=jobs,
+        progress=progress,
+    )  # fmt: skip
+    seconds = perf_counter() - started
+    found = certify_bursts(flips, x, y=data.y)
+    save_certificates(found, directory / f"{name}.json")
+    write_burst_table(flips, directory / f"{name}.parquet")
+    worst = int(flips.class_changes.argmax())
+    memory, word, bit = bursts.place(worst)
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "bits",
+        "method": "every burst of adjacent bits of a memory word by delta propagation, exact",
+        "data": data.name,
+        "images": len(x),
+        "build": str(build),
+        "flips": length,
+        "bursts": len(bursts),
+        "pairs": len(bursts) * len(x),
+        "pairs_with_changed_logits": int(flips.logit_changes.sum()),
+        "pairs_with_changed_class": int(flips.class_changes.sum()),
+        "seconds": round(seconds, 2),
+        "pairs_per_second": round(len(bursts) * len(x) / max(seconds, 1e-9)),
+        "jobs": jobs,
+        "worst_burst": f"{memory} word {word} from bit {bit}",
+        "worst_burst_images": int(flips.class_changes[worst]),
+        "enumeration": found.enumeration,
+        **found.terms,
+        **found.summary(),
+        "certificates": f"{name}.json",
+        "table": f"{name}.parquet",
     }
 
 

@@ -24,7 +24,7 @@ COPIED = ("flow", "models", "sim", "tests", "hls", "pyproject.toml")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``old`` becomes ``new``, once, in a file named from flow/certify; ``tests`` must fail then."""
+    """``old`` becomes ``new``, once, in a file (from flow/certify); ``tests`` must fail then."""
 
     file: str
     old: str

@@ -19,7 +19,7 @@ from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
 from flow.schedule import load_plan, simulate_tokens
-from sim.host import Status
+from sim.host import Command, Status
 from sim.runner import CompiledDesign, compile_design, simulate
 
 BENCH = "sim.bench.board_bench"
@@ -27,7 +27,6 @@ TRIED = 64  # faults per memory among which one that shows is looked for
 STRIDE = 2_654_435_761  # a prime: multiples of it visit bits all over a memory
 UNUSED_COMMAND = 0x7F
 PRESSED = 30  # cycles the reset button is held
-PROBE_STEPS = 6  # two more where memories have parity
 
 
 def simulate_board(
@@ -42,13 +41,14 @@ def simulate_board(
     """Talk to the board top in ``board_dir`` over its serial pins; everything must equal ``graph``.
 
     All images ``x`` are run. Then in each memory one stored bit is flipped through the protocol,
-    read back, an image run, and the word restored; an unknown command must be refused, the reset
-    button must keep the memories, and the first image must come out as at the beginning.
+    read back, an image run, and the word restored; constants are read, and a write to them must be
+    refused. So must an unknown command, the reset button must keep the memories, and the first
+    image must come out as at the beginning.
 
     Returns:
         ``images``, ``identification``, ``latency_cycles`` (every image took exactly what the plan
-        says) and ``faults`` (per memory: the fault, where it lies, the image, and whether its
-        logits moved).
+        says) and ``faults`` (per memory that is written: the fault, where it lies, the image, and
+        whether its logits moved).
 
     Raises:
         InputError: ``board_dir`` holds no board of ``graph``, or a changed memory image.
@@ -81,7 +81,7 @@ def simulate_board(
         "images": len(x),
         "identification": identification,
         "latency_cycles": latency,
-        "faults": [probe.record() for probe in probes],
+        "faults": [probe.record() for probe in probes if not probe.site.configuration],
     }
 
 
@@ -98,8 +98,10 @@ class _Probe:
 
     def steps(self, memory: int, run: dict[str, Any], *, parity: bool) -> list[dict[str, Any]]:
         """Read, flip, read, run, restore, read; with ``parity`` also what is reported after the run
-        and at the end."""
+        and at the end. Constants are read, and a request to write is refused."""
         place = [memory, self.site.word]
+        if self.site.configuration:
+            return [{"read": place}, {"garble": int(Command.WRITE)}]
         read, flipped = {"read": place}, self.word ^ (1 << self.site.bit)
         flip, restore = ({"write": [*place, f"{word:x}"]} for word in (flipped, self.word))
         told: list[dict[str, Any]] = [{"detected": True}] if parity else []
@@ -109,6 +111,12 @@ class _Probe:
         self, replies: Sequence[Any], graph: Graph, x: Array, memory: int, *, parity: bool
     ) -> None:
         """Compare the replies to :meth:`steps`."""
+        if self.site.configuration:
+            before, refused = replies
+            self._holds(before, self.word, "at first")
+            if refused != Status.UNKNOWN_COMMAND:
+                raise ClaimError(f"board: status {refused} for a write to constants")
+            return
         if parity:
             before, _, written, result, told, _, after, last = replies
             if (told, last) != ([memory], []):
@@ -124,13 +132,16 @@ class _Probe:
             ("after the flip", written, flipped),
             ("after it was restored", after, self.word),
         ):
-            if int(reply, 16) % (1 << self.bits) != wanted:  # above the word come other bits
-                raise ClaimError(
-                    f"{self.site.memory} word {self.site.word}: the board has {reply} {when}, "
-                    f"not {wanted:x}"
-                )
+            self._holds(reply, wanted, when)
         faulty = graph.evaluate_all(x[self.image : self.image + 1], [self.fault])
         _compare(result, faulty, graph, 0, f"image {self.image} with {self.fault}")
+
+    def _holds(self, reply: str, wanted: int, when: str) -> None:
+        if int(reply, 16) % (1 << self.bits) != wanted:  # above the word come other bits
+            raise ClaimError(
+                f"{self.site.memory} word {self.site.word}: the board has {reply} {when}, "
+                f"not {wanted:x}"
+            )
 
     def record(self) -> dict[str, Any]:
         site = self.site
@@ -171,10 +182,10 @@ def _check_replies(
     refused, _, *rest = replies[len(x) :]
     if refused != Status.UNKNOWN_COMMAND:
         raise ClaimError(f"board: status {refused} for command {UNUSED_COMMAND:#x}")
-    each = PROBE_STEPS + 2 * parity
-    for number, probe in enumerate(probes):
+    for probe in probes:
         memory = memories.index(probe.site.memory)
-        mine = rest[number * each : (number + 1) * each]
+        count = len(probe.steps(memory, {}, parity=parity))
+        mine, rest = rest[:count], rest[count:]
         probe.check(mine, graph, x, memory, parity=parity)
     _compare(rest[-1], expected, graph, 0, "image 0 after the faults")
 

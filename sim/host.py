@@ -75,6 +75,7 @@ class Identification:
     word_bytes: int
     memories: int
     parity: bool
+    writable: bool  # False: the words are constants of the bitstream
     digest: str  # the first 16 hexadecimal digits of the graph digest
 
 
@@ -139,7 +140,16 @@ class Board:
         return Result(reply[0], int.from_bytes(reply[1:5], "little"), logits)
 
     def write(self, memory: int, address: int, word: int) -> None:
-        """Store ``word`` at ``address`` of memory number ``memory``."""
+        """Store ``word`` at ``address`` of memory number ``memory``.
+
+        Raises:
+            InputError: the word is too wide, or the board's words are constants.
+        """
+        if not self.identification.writable:
+            raise InputError(
+                f"memory {memory} word {address}: constants of the bitstream; build with another "
+                "--memory-style than rom to write them"
+            )
         size = self.identification.word_bytes
         if not 0 <= word < 1 << 8 * size:
             raise InputError(f"memory {memory} word {address}: does not fit {size} bytes")
@@ -209,5 +219,6 @@ def _identification(reply: bytes) -> Identification:
         word_bytes=int.from_bytes(reply[10:12], "little"),
         memories=int.from_bytes(reply[12:14], "little"),
         parity=bool(reply[9] & 2),
+        writable=not reply[9] & 4,
         digest=reply[14:22].hex(),
     )

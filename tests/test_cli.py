@@ -262,6 +262,18 @@ def test_a_build_with_parity_is_made_and_its_missing_kernels_are_named(
     assert "a build with parity, which the HLS C++ does not have" in err
 
 
+def test_a_build_of_constants_is_made_and_has_no_parity(bitproof, graph_file, tmp_path):
+    target = tmp_path / "accelerator"
+    chosen = ("--memory-style", "rom")
+    status, _, err = bitproof("build", graph_file, *chosen, "--parity", "-o", target)
+    assert (status, target.exists()) == (2, False)
+    assert "memory style rom: its words are constants and have no parity" in one_line_error(err)
+    assert bitproof("build", graph_file, *chosen, "-o", target)[0] == 0
+    assert json.loads((target / "plan.json").read_text())["memory_style"] == "rom"
+    assert json.loads((target / "report.json").read_text())["memory_style"] == "rom"
+    assert "Style(3)" in (target / "rtl" / "accelerator.sv").read_text()
+
+
 def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_path):
     target = tmp_path / "accelerator"
     assert bitproof("build", graph_file, "-o", target)[0] == 0

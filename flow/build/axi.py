@@ -79,6 +79,7 @@ def driver_record(net: Netlist, graph: Graph, *, digest: str) -> dict[str, Any]:
         "result_bytes": shape.result,
         "cfg_bits": net.cfg_bits,
         "parity": net.parity,
+        "writable": net.writable,
         "memories": [{"name": m.name, "words": m.words, "bits": m.bits} for m in net.memories],
     }
 

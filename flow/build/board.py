@@ -155,6 +155,7 @@ def board_text(net: Netlist, graph: Graph, board: Board, *, digest: str) -> str:
         "CfgMemoryBits": net.cfg_memory_bits,
         "CfgAddressBits": net.cfg_address_bits,
         "Parity": int(net.parity),
+        "Writable": int(net.writable),
         "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
     }
     widths = {"beat": net.input.bits, "result": net.output.bits, "word": net.cfg_bits}

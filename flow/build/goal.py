@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from flow.build.board import BOARDS, load_board
 from flow.build.netlist import Netlist, netlist
@@ -15,13 +16,14 @@ from flow.schedule import (
     ECP5_85F,
     Device,
     Family,
+    MemoryStyle,
     Plan,
     Resources,
     fastest,
     load_folding,
     make_plan,
 )
-from flow.schedule.cells import FAMILIES
+from flow.schedule.cells import FAMILIES, check_style
 from flow.schedule.folding import foldings
 from flow.schedule.resources import resources
 
@@ -43,6 +45,14 @@ class Goal:
     board: str | None = None
     parity: bool = False
     dsp: bool = True
+    memory_style: MemoryStyle = MemoryStyle.AUTO
+
+
+class _Kept(TypedDict):
+    """What of a goal goes into its plan as it is."""
+
+    parity: bool
+    memory_style: MemoryStyle
 
 
 def plan_for(graph: Graph, goal: Goal) -> tuple[Plan, Family]:
@@ -57,13 +67,14 @@ def plan_for(graph: Graph, goal: Goal) -> tuple[Plan, Family]:
     """
     _check(goal)
     device = device_of(goal)
+    kept = _Kept(parity=goal.parity, memory_style=goal.memory_style)
     if goal.folding is not None:
-        plan = make_plan(graph, folding=load_folding(goal.folding), parity=goal.parity)
+        plan = make_plan(graph, folding=load_folding(goal.folding), **kept)
     elif goal.board is not None and goal.cycles is None and goal.fps is None:
-        return _fastest(graph, device, parity=goal.parity), device.family
+        return _fastest(graph, device, **kept), device.family
     else:
         cycles = _cycles(graph, goal, device.family)
-        plan = make_plan(graph, cycles=cycles, parity=goal.parity, device=device)
+        plan = make_plan(graph, cycles=cycles, device=device, **kept)
     if goal.board is not None:
         _fits(graph, plan, device)
     return plan, device.family
@@ -73,7 +84,8 @@ def device_of(goal: Goal) -> Device:
     """The device of the goal's board, or the ECP5-85F.
 
     Raises:
-        InputError: there is no such board, or it says nothing of its device.
+        InputError: there is no such board, it says nothing of its device, or that lacks the memory
+            that is asked for.
     """
     device = ECP5_85F
     if goal.board is not None:
@@ -84,8 +96,9 @@ def device_of(goal: Goal) -> Device:
         found = settings["resources"]
         capacity = Resources(*(int(found[kind]) for kind in ("lut", "ff", "bram", "dsp")))
         device = Device(board.device, capacity, FAMILIES[board.family])
+    check_style(goal.memory_style, device.family)
     dsp = goal.dsp and device.family.dsp
-    return replace(device, family=replace(device.family, dsp=dsp))
+    return replace(device, family=replace(device.family, dsp=dsp, style=goal.memory_style))
 
 
 def serial_top(graph: Graph, net: Netlist, family: Family) -> Resources:
@@ -136,14 +149,14 @@ def _cycles(graph: Graph, goal: Goal, family: Family) -> int | None:
     return left
 
 
-def _fastest(graph: Graph, device: Device, *, parity: bool) -> Plan:
+def _fastest(graph: Graph, device: Device, **kept: Unpack[_Kept]) -> Plan:
     """The search guesses FIFO depths and knows no UART top: what it did not see is taken from its
     budget until the whole fits."""
     allowed = _allowed(device)
     budget, plan = allowed, None
     for _ in range(TRIES):
         found = fastest(graph, device, budget)
-        plan = make_plan(graph, folding=found.folding, parity=parity)
+        plan = make_plan(graph, folding=found.folding, **kept)
         total = _total(graph, plan, device.family)
         kinds = list(zip(astuple(allowed), astuple(total), astuple(found.total), strict=True))
         if all(have <= limit for limit, have, _ in kinds):

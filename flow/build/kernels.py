@@ -12,9 +12,14 @@ from flow.build.images import MemoryLayout
 from flow.build.netlist import SLICE, TOP, Netlist, Unit, netlist
 from flow.build.processes import Channel, Process, processes
 from flow.ir import Graph
-from flow.schedule import Plan
+from flow.schedule import MemoryStyle, Plan
 
 FILES = ("accelerator.hpp", "images.hpp", "accelerator.cpp", "simulation.cpp")
+STORAGE = {
+    MemoryStyle.BLOCK: "type=ram_1p impl=bram",
+    MemoryStyle.DISTRIBUTED: "type=ram_1p impl=lutram",
+    MemoryStyle.ROM: "type=rom_1p impl=lutram",
+}  # how AMD's tool is told
 _NOTE = "// Generated: parameters, tables and instances only."
 
 
@@ -108,10 +113,11 @@ def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence
     for unit in net.units:
         for name, memories in _stored(unit).items():
             words = [images[memory.name] for memory in memories]
+            kind = "" if net.writable else "const "
             if name == memories[0].name:
-                lines += _words(name, memories[0].bits, words[0])
+                lines += _words(name, memories[0].bits, words[0], kind=kind)
             else:
-                lines += _lanes(name, memories[0].bits, words)
+                lines += _lanes(name, memories[0].bits, words, kind=kind)
     for table in (process.constants for process in made):
         if table is not None:
             lines += _words(table.name, table.bits, table.words, kind="const ")
@@ -124,8 +130,8 @@ def _words(name: str, bits: int, words: Sequence[int], *, kind: str = "") -> lis
     return [head, *(f"    {_literal(word, bits)}," for word in words), "};", ""]
 
 
-def _lanes(name: str, bits: int, lanes: Sequence[Sequence[int]]) -> list[str]:
-    head = f"static ap_uint<{bits}> {_table(name)}[{len(lanes)}][{len(lanes[0])}] = {{"
+def _lanes(name: str, bits: int, lanes: Sequence[Sequence[int]], *, kind: str) -> list[str]:
+    head = f"static {kind}ap_uint<{bits}> {_table(name)}[{len(lanes)}][{len(lanes[0])}] = {{"
     rows = (", ".join(_literal(word, bits) for word in words) for words in lanes)
     return [head, *(f"    {{{row}}}," for row in rows), "};", ""]
 
@@ -160,11 +166,13 @@ def _region(net: Netlist, made: Sequence[Process]) -> str:
         "",
     ]
     for process in made:
-        parted = _stored(process.unit) if len(process.unit.memories) > 1 else ()
-        split = [
-            f"#pragma HLS ARRAY_PARTITION variable={_table(name)} dim=1 complete" for name in parted
-        ]
-        lines += [f"{_prototype(process)} {{", *split, f"  {_instance(process)};", "}", ""]
+        tables = [_table(name) for name in _stored(process.unit)]
+        parted = tables if len(process.unit.memories) > 1 else ()
+        pragmas = [f"#pragma HLS ARRAY_PARTITION variable={name} dim=1 complete" for name in parted]
+        storage = STORAGE.get(net.memory_style)
+        if storage is not None:
+            pragmas += [f"#pragma HLS BIND_STORAGE variable={name} {storage}" for name in tables]
+        lines += [f"{_prototype(process)} {{", *pragmas, f"  {_instance(process)};", "}", ""]
     lines += [f"{_CONFIGURE} {{", "  answer = 0;", *_accesses(net), "}", ""]
     lines += [f"{_TOP_PROTOTYPE} {{", "#pragma HLS DATAFLOW"]
     for channel in _inner(made):

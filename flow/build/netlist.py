@@ -13,12 +13,19 @@ from flow.errors import InputError
 from flow.ir import Graph
 from flow.schedule import INPUT, OUTPUT, Plan, Stream, dataflow
 from flow.schedule import Unit as Planned
+from flow.schedule.cells import MemoryStyle
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 TOP = "accelerator"
 MAX_MEMORIES, MAX_WORDS = 1 << 16, (1 << 31) - 1  # CfgMemoryBits, and Words is an int
 CFG = ("cfg_valid_i", "cfg_write_i", "cfg_memory_i", "cfg_address_i", "cfg_data_i")
 SLICE = re.compile(r"_(\d{2})_(\d{4})$")  # stage and lane, at the end of a memory's name
+STYLES = {
+    MemoryStyle.AUTO: 0,
+    MemoryStyle.BLOCK: 1,
+    MemoryStyle.DISTRIBUTED: 2,
+    MemoryStyle.ROM: 3,
+}  # as ``memory.sv`` numbers them
 STORE = {"weights": "u_weights", "thresholds": "u_thresholds"}  # memory instance in its unit
 
 
@@ -53,6 +60,12 @@ class Netlist:
 
     units: tuple[Unit, ...]
     parity: bool = False  # memories check their words
+    memory_style: MemoryStyle = MemoryStyle.AUTO
+
+    @property
+    def writable(self) -> bool:
+        """Whether configuration can write the memories; constants it can only read."""
+        return self.memory_style is not MemoryStyle.ROM
 
     @property
     def cfg_bits(self) -> int:
@@ -154,7 +167,7 @@ def netlist(graph: Graph, plan: Plan) -> Netlist:
         )
         for unit in dataflow(graph, plan.folding).units
     ]
-    return Netlist(tuple(units), plan.parity)
+    return Netlist(tuple(units), plan.parity, plan.memory_style)
 
 
 def netlist_text(net: Netlist) -> str:
@@ -251,6 +264,7 @@ def _instance(unit: Unit, net: Netlist) -> str:
             "CfgAddressBits": net.cfg_address_bits,
         }
         parameters |= {"Parity": 1} if net.parity else {}
+        parameters |= {"Style": STYLES[net.memory_style]} if STYLES[net.memory_style] else {}
         ports |= {name: name for name in CFG}
         last = place + 1 == len(net.chain)
         ports["cfg_chain_i"] = f"cfg_chain_{place}" if place else "'0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flow.build.netlist import Netlist, Unit, netlist
@@ -30,6 +30,7 @@ def report(graph: Graph, plan: Plan, sites: SiteTable, family: Family = ECP5) ->
         "stored_bits": len(sites),
         "padding_bits": sites.padding,
         "parity_bits": sites.parity,
+        "memory_style": plan.memory_style.value,
         "family": family.name,
         "layers": layers(flow, plan, used),
         "resources": {
@@ -41,6 +42,7 @@ def report(graph: Graph, plan: Plan, sites: SiteTable, family: Family = ECP5) ->
 
 def estimates(net: Netlist, family: Family = ECP5) -> dict[str, Resources]:
     """The cells expected of each unit, without the top of a board."""
+    family = replace(family, style=net.memory_style)
     first, parity = net.chain[:1], {"Parity": 1} if net.parity else {}
     return {
         unit.name: resources(unit.module, {**unit.parameters, **parity}, family)

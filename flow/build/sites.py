@@ -14,18 +14,23 @@ from numpy.typing import NDArray
 from flow.build.images import PADDING, PARITY, MemoryLayout, graph_layouts
 from flow.ir import Fault, Graph
 from flow.schedule import Plan
+from flow.schedule.cells import MemoryStyle
+
+MEMORY, CONFIGURATION = "memory", "configuration"  # in the column ``storage``
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FaultSite:
     """Bit ``bit`` of word ``word`` of ``memory``; ``fault`` is None for padding (masked always) and
-    for ``parity`` (masked, but detected)."""
+    for ``parity`` (masked, but detected). A bit of ``configuration`` is a constant of the circuit:
+    radiation can change it and the configuration port cannot."""
 
     memory: str
     word: int
     bit: int
     fault: Fault | None
     parity: bool = False
+    configuration: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,7 @@ class SiteTable:
     """All memories of a build, addressed both ways: memory, word, bit <-> ``Fault``."""
 
     layouts: tuple[MemoryLayout, ...]
+    configuration: bool = False  # what is stored are constants (memory style rom)
 
     def __len__(self) -> int:
         """Bits that store a parameter."""
@@ -67,11 +73,12 @@ class SiteTable:
             raise IndexError(f"{memory} has {layout.words} words of {layout.bits} bits")
         which = int(layout.parameter[word, bit])
         if which in (PADDING, PARITY):
-            return FaultSite(memory, word, bit, None, parity=which == PARITY)
+            parity, configuration = which == PARITY, self.configuration
+            return FaultSite(memory, word, bit, None, parity, configuration)
         place = np.unravel_index(int(layout.element[word, bit]), layout.shapes[which])
         index = tuple(int(i) for i in place)
         fault = Fault(layout.node, layout.parameters[which], index, int(layout.bit[word, bit]))
-        return FaultSite(memory, word, bit, fault)
+        return FaultSite(memory, word, bit, fault, configuration=self.configuration)
 
     def site(self, fault: Fault) -> FaultSite:
         """Where ``fault`` lies; the kind of fault does not matter.
@@ -90,21 +97,22 @@ class SiteTable:
                 at = int(np.ravel_multi_index(fault.index, shape)) * width + fault.bit
                 layout = self.layouts[memory[at]]
                 word, bit = divmod(int(place[at]), layout.bits)
-                return FaultSite(layout.name, word, bit, fault)
+                return FaultSite(layout.name, word, bit, fault, configuration=self.configuration)
         raise KeyError(f"{fault}: this build stores no such bit")
 
     def table(self) -> pa.Table:
         """The table by columns; node, parameter, index and bit are null where a bit is padding or
-        parity, which ``use`` says.
+        parity, which ``use`` says; ``storage`` is ``memory`` or ``configuration``.
 
         ``index0`` and ``index1`` are the element's index (``index1`` null for one-dimensional
         parameters), ``code_bit`` the bit of its code.
         """
-        return pa.concat_tables([_columns(layout) for layout in self.layouts])
+        storage = CONFIGURATION if self.configuration else MEMORY
+        return pa.concat_tables([_columns(layout, storage) for layout in self.layouts])
 
     def digest(self) -> str:
         """SHA-256 over the layout of every memory, independent of any file format."""
-        total = hashlib.sha256()
+        total = hashlib.sha256(CONFIGURATION.encode() if self.configuration else b"")
         for layout in self.layouts:
             heading = (layout.name, layout.node, layout.parameters, layout.shapes)
             total.update(repr((heading, layout.words, layout.bits)).encode())
@@ -141,10 +149,11 @@ class SiteTable:
 
 def site_table(graph: Graph, plan: Plan) -> SiteTable:
     """The fault-site table of the build of ``graph`` by ``plan``."""
-    return SiteTable(graph_layouts(graph, plan.folding, parity=plan.parity))
+    layouts = graph_layouts(graph, plan.folding, parity=plan.parity)
+    return SiteTable(layouts, plan.memory_style is MemoryStyle.ROM)
 
 
-def _columns(layout: MemoryLayout) -> pa.Table:
+def _columns(layout: MemoryLayout, storage: str) -> pa.Table:
     word, bit = np.indices(layout.parameter.shape).reshape(2, -1)
     which, element = layout.parameter.ravel(), layout.element.ravel()
     padding = which < 0
@@ -174,5 +183,6 @@ def _columns(layout: MemoryLayout) -> pa.Table:
             "use": pa.array(["parity", "padding", "parameter"]).take(
                 pa.array(np.minimum(which, 0).astype(np.int32) + 2)
             ),
+            "storage": pa.array([storage]).take(pa.array(np.zeros(word.size, np.int32))),
         }
     )

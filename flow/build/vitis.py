@@ -57,7 +57,8 @@ def vectors_text(
 ) -> str:
     """The calls that ``bench.cpp`` makes: ``x`` clean, under each of ``flips``, and clean again.
 
-    ``images`` has the words of each memory as built. Each flip is read, written, read and restored.
+    ``images`` has the words of each memory as built. Each flip is read, written, read and restored;
+    what is written to constants must change nothing.
     """
     numbers = {memory.name: place for place, memory in enumerate(net.memories)}
     lines = [_run(net, graph, x, ())]
@@ -67,7 +68,8 @@ def vectors_text(
         where = f"{numbers[memory]:x} {word:x} {part:x}"
         struck = stored ^ (1 << place)
         lines += [f"read {where} {stored:x}", f"write {where} {struck:x}"]
-        lines += [f"read {where} {struck:x}", _run(net, graph, x, [fault])]
+        after, faults = (struck, [fault]) if net.writable else (stored, [])
+        lines += [f"read {where} {after:x}", _run(net, graph, x, faults)]
         lines += [f"write {where} {stored:x}", f"read {where} {stored:x}"]
     return "\n".join([*lines, _run(net, graph, x, ()), ""])
 

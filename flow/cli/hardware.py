@@ -26,6 +26,7 @@ from flow.options import (
     Target,
     To,
 )
+from flow.schedule import MemoryStyle
 
 verbs = typer.Typer()
 
@@ -49,6 +50,9 @@ def build(
     parity: Annotated[
         bool, typer.Option("--parity", help="Protect each word of weights and thresholds.")
     ] = False,
+    memory_style: Annotated[
+        MemoryStyle, typer.Option(help="Of weights and thresholds; rom: constants in tables.")
+    ] = MemoryStyle.AUTO,
     target: Annotated[
         Target, typer.Option(help="vivado, vitis: also AXI and scripts for AMD's tools.")
     ] = Target.RTL,
@@ -59,7 +63,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Plan and write the accelerator: RTL, HLS C++, memory images, fault sites, cycle report."""
-    goal = Goal(cycles, fps, clock, folding, board, parity, not no_dsp)
+    goal = Goal(cycles, fps, clock, folding, board, parity, not no_dsp, memory_style)
     record = signed(stages.build(graph, output, goal, target=target, part=part))
     if json:
         emit(record, as_json=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from flow.atomic import write_json
 from flow.errors import InputError
+from flow.schedule.cells import MemoryStyle
 from flow.schedule.dataflow import Folding
 
 FORMAT = 2
@@ -21,12 +22,23 @@ class Plan:
     """The schedule of one graph: folding by MatVec name, depth by the name of each FIFO.
 
     Everything else of the hardware follows from these two: see ``placement``.
+
+    Raises:
+        InputError: constants with parity, which nothing can change and nothing need check.
     """
 
     graph_digest: str
     folding: Mapping[str, Folding]
     fifo_depth: Mapping[str, int]
     parity: bool = False  # every word of weights and thresholds has a parity bit, which is checked
+    memory_style: MemoryStyle = MemoryStyle.AUTO  # of weights and thresholds
+
+    def __post_init__(self) -> None:
+        if self.parity and self.memory_style is MemoryStyle.ROM:
+            raise InputError(
+                "memory style rom: its words are constants and have no parity; build without "
+                "--parity or with another --memory-style"
+            )
 
 
 def plan_digest(plan: Plan) -> str:
@@ -65,6 +77,7 @@ def load_plan(path: Path) -> Plan:
             },
             fifo_depth={str(name): int(depth) for name, depth in record["fifo_depth"].items()},
             parity=bool(record.get("parity", False)),
+            memory_style=MemoryStyle(record.get("memory_style", MemoryStyle.AUTO)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: damaged ({error!r}); build again") from None
@@ -82,4 +95,5 @@ def _describe(plan: Plan) -> dict[str, Any]:
         },
         "fifo_depth": dict(plan.fifo_depth),
         **({"parity": True} if plan.parity else {}),
+        **({"memory_style": plan.memory_style.value} if plan.memory_style != "auto" else {}),
     }

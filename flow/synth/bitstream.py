@@ -12,6 +12,8 @@ from flow.atomic import whole_directory, write_atomic, write_json
 from flow.build.board import Board, write_board
 from flow.build.manifest import Build, load_build, sha256
 from flow.build.netlist import Netlist, netlist
+from flow.schedule.cells import FAMILIES as PLANNED
+from flow.schedule.cells import check_style
 from flow.synth.capacity import too_small
 from flow.synth.families import family_of
 from flow.synth.family import Family
@@ -55,6 +57,7 @@ def synthesise(
         "packing": find(family.packer),
     }
     build = load_build(build_dir)
+    check_style(build.plan().memory_style, PLANNED[board.family])
     keep = out_dir.with_name(f"{out_dir.name}.failed.log")
     keep.unlink(missing_ok=True)
     with whole_directory(out_dir, mark=MANIFEST) as work:

@@ -8,12 +8,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from flow.build.images import read_image
+from flow.build.images import MemoryLayout, read_image
 from flow.build.netlist import TOP, Netlist, image_path, memory_instance
 from flow.errors import ClaimError
 from flow.synth.family import Family
 
-REGISTERS = "registers"
+REGISTERS, CONSTANTS = "registers", "constants"
 
 
 def check_memories(
@@ -25,7 +25,8 @@ def check_memories(
     image bit for bit. So do the cells made of it (``mapped``): their columns, cell after cell, are
     those of the image (one bit of all words). Where the memory is deeper than a cell, each column
     of as many words as a cell has addresses is one of theirs, wherever Yosys put it.
-    A memory that became flip-flops has the first check only, one of a single word neither.
+    A memory that became flip-flops or constants has the first check only, one of a single word
+    neither. Of constants, Yosys leaves out the columns in which all words agree.
 
     Raises:
         ClaimError: an image was lost or changed on the way.
@@ -38,15 +39,19 @@ def check_memories(
     for memory in net.memories:
         name = f"u_{TOP}.{memory_instance(memory.name)}.words"
         words = read_image((root / image_path(memory.name)).read_text())
-        if name in stores:
-            _compare(memory.name, words, stores[name]["parameters"])
+        inferred_as = stores[name]["parameters"] if name in stores else None
+        if not net.writable:
+            _compare_constants(memory, words, inferred_as)
+        elif inferred_as is not None:
+            _compare(memory.name, words, inferred_as)
         elif memory.words > 1:
             raise ClaimError(f"memory {memory.name}: gone after synthesis; nothing reads it")
         own = [(n, cell) for n, cell in placed if n.startswith(f"{name}.")]
         mine = [cell for _, cell in sorted(own, key=lambda pair: cell_number(pair[0]))]
         found[memory.name] = dict(Counter(cell["type"] for cell in mine))
         if not mine:
-            found[memory.name] = {REGISTERS: memory.words * memory.bits}
+            kind = REGISTERS if net.writable else CONSTANTS
+            found[memory.name] = {kind: memory.words * memory.bits}
             continue
         contents = [kinds[cell["type"]](cell["parameters"]) for cell in mine]
         lost = lost_columns(words, memory.bits, contents)
@@ -71,6 +76,24 @@ def _compare(memory: str, words: list[int], parameters: dict[str, str]) -> None:
             raise ClaimError(
                 f"memory {memory} word {address}: {initial[end - bits : end]} after synthesis "
                 f"where its image has {word:0{bits}b}"
+            )
+
+
+def _compare_constants(
+    memory: MemoryLayout, words: list[int], parameters: dict[str, str] | None
+) -> None:
+    """The columns that are left, against those of the image that do not hold one value alone."""
+    image = ["".join(str(word >> bit & 1) for word in words) for bit in range(memory.bits)]
+    left = []
+    if parameters is not None:
+        bits, initial = int(parameters["WIDTH"], 2), parameters["INIT"][::-1]
+        left = [initial[bit::bits] for bit in range(bits)]
+    wanted = [column for column in image if len(set(column)) > 1]
+    for place, (have, want) in enumerate(zip_longest(left, wanted, fillvalue="")):
+        if have != want:
+            raise ClaimError(
+                f"memory {memory.name}: column {place} of its constants is {have or 'missing'} "
+                f"after synthesis where its image has {want or 'none'}"
             )
 
 

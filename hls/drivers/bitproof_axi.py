@@ -129,6 +129,10 @@ class Accelerator:
     def write(self, memory: str, word: int, value: int) -> None:
         """Store ``value`` as word ``word`` of the memory called ``memory``."""
         number, bits = self._place(memory, word)
+        if not self._record["writable"]:
+            raise AcceleratorError(
+                f"{memory}: its words are constants of the bitstream (memory style rom)"
+            )
         if not 0 <= value < 1 << bits:
             raise ValueError(f"{memory} word {word}: {value:#x} does not fit {bits} bits")
         for place in range(self._parts):

@@ -40,6 +40,7 @@ module argmax #(
   localparam int LaneBits = (Lanes > 1) ? $clog2(Lanes) : 1;
   localparam int KeyBits  = LaneBits + LogitBits;  // of a lane: {lane, logit in unsigned order}
   localparam int LineBits = (Levels > 0) ? Levels : 1;
+  localparam logic [LogitBits-1:0] SignBit = LogitBits'((LogitSigned != 0) ? 1 : 0) << (LogitBits - 1);
 
   logic                             valid_q, advance, last, found;
   logic [FoldBits-1:0]              fold_q;
@@ -73,8 +74,7 @@ module argmax #(
     if (s < Lanes) begin : gen_key
       logic [LogitBits-1:0] logit;
       assign logit = data_i[s*LogitBits +: LogitBits];
-      assign key[s*KeyBits +: KeyBits] =
-          {LaneBits'(s), logit[LogitBits-1] ^ (LogitSigned != 0), logit[LogitBits-2:0]};
+      assign key[s*KeyBits +: KeyBits] = {LaneBits'(s), logit ^ SignBit};
     end else begin : gen_none
       assign key[s*KeyBits +: KeyBits] = '0;
     end

@@ -26,7 +26,8 @@ module depthwise #(
   parameter int CfgFirst       = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits  = 8,   // of the bus's memory number
   parameter int CfgAddressBits = 16,  // and of its addresses
-  parameter int Parity         = 0    // 1: memories check the parity of their words
+  parameter int Parity         = 0,   // 1: memories check the parity of their words
+  parameter int Style          = 0    // of its memories, see memory.sv
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -88,7 +89,8 @@ module depthwise #(
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
     .CfgAddressBits(CfgAddressBits),
-    .Parity        (Parity)
+    .Parity        (Parity),
+    .Style         (Style)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -120,7 +122,7 @@ module depthwise #(
   logic                  add, last;
 
   assign add  = advance && valid_line_q[2];
-  assign last = add && last_line_q[2];
+  assign last = advance && last_line_q[2];
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_pe
     logic [AccBits-1:0] addend;
@@ -154,12 +156,14 @@ module depthwise #(
       tap_q        <= '0;
       x_valid_q    <= 1'b0;
       valid_line_q <= '0;
+      last_line_q  <= '0;
       valid_q      <= 1'b0;
     end else if (advance) begin
       if (take) address_q <= (address_q == AddressBits'(Words - 1)) ? '0 : address_q + 1'b1;
       if (x_valid_q) tap_q <= tap_last ? '0 : tap_q + 1'b1;
       x_valid_q    <= take;
       valid_line_q <= {valid_line_q[1:0], x_valid_q};
+      last_line_q  <= {last_line_q[1:0], x_valid_q && tap_last};
       valid_q      <= last;
     end
   end
@@ -173,7 +177,6 @@ module depthwise #(
     if (take) x_q <= data_i;
     if (advance) begin
       x2_q        <= x_q;
-      last_line_q <= {last_line_q[1:0], tap_last};
       sum_q       <= sum_d;
     end
     if (last) data_q <= acc_d;

@@ -29,7 +29,8 @@ module matvec #(
   parameter int CfgFirst       = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits  = 8,   // of the bus's memory number
   parameter int CfgAddressBits = 16,  // and of its addresses
-  parameter int Parity         = 0    // 1: memories check the parity of their words
+  parameter int Parity         = 0,   // 1: memories check the parity of their words
+  parameter int Style          = 0    // of its memories, see memory.sv
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -116,7 +117,8 @@ module matvec #(
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
     .CfgAddressBits(CfgAddressBits),
-    .Parity        (Parity)
+    .Parity        (Parity),
+    .Style         (Style)
   ) u_weights (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),
@@ -171,7 +173,7 @@ module matvec #(
   logic                  add, last;
 
   assign add  = advance && valid_line_q[2];
-  assign last = add && last_line_q[2];
+  assign last = advance && last_line_q[2];
 
   for (genvar pe = 0; pe < Pe; pe++) begin : gen_acc
     logic [AccBits-1:0] addend;
@@ -185,12 +187,14 @@ module matvec #(
       address_q    <= '0;
       column_q     <= '0;
       valid_line_q <= '0;
+      last_line_q  <= '0;
       valid_q      <= 1'b0;
     end else begin
       if (step) address_q <= (address_q == AddressBits'(Words - 1)) ? '0 : address_q + 1'b1;
       if (advance) begin
         if (x_valid) column_q <= column_last ? '0 : column_q + 1'b1;
         valid_line_q <= {valid_line_q[1:0], x_valid};
+        last_line_q  <= {last_line_q[1:0], x_valid && column_last};
         valid_q      <= last;
       end
     end
@@ -204,7 +208,6 @@ module matvec #(
   always_ff @(posedge clk_i) begin
     if (advance) begin
       x_q         <= x;
-      last_line_q <= {last_line_q[1:0], column_last};
       sum_q       <= sum_d;
     end
     if (last) data_q <= acc_d;

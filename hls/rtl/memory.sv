@@ -11,6 +11,9 @@
 // is for the time between vectors. Reset keeps every word; cfg_address_i must be below Words, its
 // higher bits are ignored.
 //
+// With Style = 3 the words are constants of the circuit, in look-up tables: they are part of the
+// device's configuration. A write takes its cycle and changes nothing, a read answers as ever.
+//
 // With Parity = 1 every word read, by either side, is checked in the cycle in which data_o has it.
 // detected_o rises in the next one and stays until reset or until configuration writes the memory.
 // What is written brings its own parity, so that configuration can flip any stored bit.
@@ -23,7 +26,8 @@ module memory #(
   parameter int CfgFirst       = 0,   // 1: the chain begins here, cfg_chain_i is not read
   parameter int CfgMemoryBits  = 8,   // of the bus's memory number
   parameter int CfgAddressBits = 16,  // and of its addresses, at most 32
-  parameter int Parity         = 0    // 1: one more bit per word, which makes its ones even
+  parameter int Parity         = 0,   // 1: one more bit per word, which makes its ones even
+  parameter int Style          = 0    // 0 any RAM, 1 block RAM, 2 distributed RAM, 3 constants
 ) (
   input  logic                                           clk_i,
   input  logic                                           rst_ni,         // synchronous, active low
@@ -51,6 +55,9 @@ module memory #(
     $fatal(1, "%m: CfgBits=%0d is below Bits=%0d + Parity=%0d, or that is not 0 or 1", CfgBits,
            Bits, Parity);
   end
+  initial if (Style < 0 || Style > 3 || (Style == 3 && Parity != 0)) begin
+    $fatal(1, "%m: Style=%0d is none of 0, 1, 2, 3, or constants have no Parity=%0d", Style, Parity);
+  end
   initial if (AddressBits > CfgAddressBits || CfgAddressBits > 32) begin
     $fatal(1, "%m: Words=%0d need %0d bits of address, not CfgAddressBits=%0d (at most 32)", Words,
            AddressBits, CfgAddressBits);
@@ -60,7 +67,9 @@ module memory #(
            CfgMemoryBits);
   end
 
-  logic [StoredBits-1:0] words [Words];
+  localparam RamStyle = (Style == 1) ? "block" : (Style == 2) ? "distributed"
+                      : (Style == 3) ? "registers" : "auto";
+  (* ram_style = RamStyle *) logic [StoredBits-1:0] words [Words];
   initial if (File != "") $readmemh(File, words);
 
   logic [AddressBits-1:0] address;
@@ -73,11 +82,15 @@ module memory #(
   assign write    = selected && cfg_write_i;
   assign read     = selected ? !cfg_write_i : enable_i;
   assign address  = selected ? cfg_address_i[AddressBits-1:0] : address_i;
-  assign unused   = ^{cfg_address_i, cfg_data_i, cfg_chain_i, cfg_read_q};
+  assign unused   = ^{cfg_address_i, cfg_data_i, cfg_chain_i, cfg_read_q, write, RamStyle};
 
-  always_ff @(posedge clk_i) begin
-    if (write) words[address] <= cfg_data_i[StoredBits-1:0];
-    else if (read) word_q <= words[address];
+  if (Style == 3) begin : gen_rom
+    always_ff @(posedge clk_i) if (read) word_q <= words[address];
+  end else begin : gen_ram
+    always_ff @(posedge clk_i) begin
+      if (write) words[address] <= cfg_data_i[StoredBits-1:0];
+      else if (read) word_q <= words[address];
+    end
   end
 
   always_ff @(posedge clk_i) if (advance_i) data_q <= word_q;

@@ -24,7 +24,8 @@ module threshold #(
   parameter int CfgFirst        = 0,   // 1: the chain begins here
   parameter int CfgMemoryBits   = 8,   // of the bus's memory number
   parameter int CfgAddressBits  = 16,  // and of its addresses
-  parameter int Parity          = 0    // 1: memories check the parity of their words
+  parameter int Parity          = 0,   // 1: memories check the parity of their words
+  parameter int Style           = 0    // of its memories, see memory.sv
 ) (
   input  logic                      clk_i,
   input  logic                      rst_ni,  // synchronous, active low
@@ -83,7 +84,8 @@ module threshold #(
     .CfgFirst      (CfgFirst),
     .CfgMemoryBits (CfgMemoryBits),
     .CfgAddressBits(CfgAddressBits),
-    .Parity        (Parity)
+    .Parity        (Parity),
+    .Style         (Style)
   ) u_thresholds (
     .clk_i        (clk_i),
     .rst_ni       (rst_ni),

@@ -23,6 +23,7 @@ module uart_bridge #(
   parameter int          CfgMemoryBits  = 8,   // of a memory's number, at most 16
   parameter int          CfgAddressBits = 16,  // of an address, at most 32
   parameter bit          Parity         = 1'b0,  // memories check their words
+  parameter bit          Writable       = 1'b1,  // configuration can write them
   parameter logic [63:0] Digest         = '0,  // graph digest, its first byte in the low bits
   parameter int          SilenceBits    = 17   // longest pause inside a request, as a power of two
 ) (
@@ -107,12 +108,12 @@ module uart_bridge #(
   logic [5:0]             class_q;
   logic                   image_q, refused_q, fetched_q, access_q;
 
-  logic                   body, checked, silent, absent, access;
+  logic                   body_q;       // left_q > 2: not yet at the checksum
+  logic                   checked_q;    // left_q == 1: at its last byte
+  logic                   silent, absent, access;
   logic [7:0]             crc_byte;
   logic [15:0]            memory;       // as the request has it
 
-  assign body    = left_q > LeftBits'(2);              // not yet at the checksum
-  assign checked = left_q == LeftBits'(1);             // at its last byte
   assign silent  = &silence_q;
   assign absent  = {16'd0, memory} >= Memories;
   assign access  = command_q == Write || command_q == Read;
@@ -125,7 +126,7 @@ module uart_bridge #(
     .rst_ni,
     .drop_i   (state_q == Reject),
     .release_i(state_q == Compute),
-    .valid_i  (state_q == Request && command_q == Run && rx_valid_i && body),
+    .valid_i  (state_q == Request && command_q == Run && rx_valid_i && body_q),
     .data_i   (rx_data_i),
     .valid_o,
     .ready_i,
@@ -157,13 +158,13 @@ module uart_bridge #(
   assign cfg_address_o = stage_q[StageBits-32 +: CfgAddressBits];
 
   assign tx_valid_o = state_q == Reply;
-  assign tx_data_o  = body ? stage_q[7:0] : checked ? crc_q[7:0] : crc_q[15:8];
+  assign tx_data_o  = body_q ? stage_q[7:0] : checked_q ? crc_q[7:0] : crc_q[15:8];
   assign led_o      = {image_q, refused_q, class_q};
 
   always_ff @(posedge clk_i) begin
     silence_q <= !rx_line_i ? '0 : silent ? silence_q : silence_q + 1'b1;
     cycles_q  <= (state_q == Compute) ? cycles_q + 1'b1 : '0;
-    fetched_q <= state_q == Fetch;
+    fetched_q <= state_q == Fetch && !fetched_q;
     access_q  <= state_q == Judge && crc_q == '0 && access && !absent;
     crc_q     <= 16'hffff;
 
@@ -171,11 +172,19 @@ module uart_bridge #(
       Command: if (rx_valid_i) begin
         state_q   <= Request;
         command_q <= rx_data_i;
+        body_q    <= rx_data_i == Run || rx_data_i == Write || rx_data_i == Read;
+        checked_q <= 1'b0;
         crc_q     <= crc_d;
         unique case (rx_data_i)
           Identify: left_q <= LeftBits'(2);
           Run:      left_q <= LeftBits'(Elements + 2);
-          Write:    left_q <= LeftBits'(WordBytes + 2);
+          Write: begin
+            left_q <= LeftBits'(WordBytes + 2);
+            if (!Writable) begin
+              stage_q[7:0] <= Unknown;
+              state_q      <= Reject;
+            end
+          end
           Read:     left_q <= LeftBits'(PlaceBytes + 2);
           Tell: begin
             left_q <= LeftBits'(2);
@@ -194,10 +203,12 @@ module uart_bridge #(
       Request: begin
         crc_q <= crc_q;
         if (rx_valid_i) begin
-          crc_q  <= crc_d;
-          left_q <= left_q - 1'b1;
-          if (body) stage_q <= {rx_data_i, stage_q[StageBits-1:8]};
-          if (checked) state_q <= Judge;
+          crc_q     <= crc_d;
+          left_q    <= left_q - 1'b1;
+          body_q    <= left_q > LeftBits'(3);
+          checked_q <= left_q == LeftBits'(2);
+          if (body_q) stage_q <= {rx_data_i, stage_q[StageBits-1:8]};
+          if (checked_q) state_q <= Judge;
         end else if (silent) begin
           stage_q[7:0] <= Timeout;
           state_q      <= Reject;
@@ -216,6 +227,8 @@ module uart_bridge #(
         stage_q[7:0] <= (access && absent) ? NoMemory : Done;
         refused_q    <= access && absent;
         left_q       <= LeftBits'(1 + 2);
+        body_q       <= 1'b1;  // also where the reply is longer
+        checked_q    <= 1'b0;
         state_q      <= Reply;
         if (command_q == Read && !absent) state_q <= Fetch;
         if (command_q == Run) state_q <= Compute;
@@ -226,15 +239,14 @@ module uart_bridge #(
         if (command_q == Identify) begin
           left_q                 <= LeftBits'(IdBytes + 2);
           stage_q[8*IdBytes-1:0] <= {
-            Digest, 16'(Memories), 16'(CfgBytes), 6'd0, Parity, LogitSigned, 8'(LogitBytes),
-            16'(Classes), 16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
+            Digest, 16'(Memories), 16'(CfgBytes), 5'd0, !Writable, Parity, LogitSigned,
+            8'(LogitBytes), 16'(Classes), 16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
         end
       end
 
       Fetch: if (fetched_q) begin
-        stage_q[8*CfgBytes+7:0] <= {CfgWide'(cfg_data_i), Done};
-        left_q                  <= LeftBits'(CfgBytes + 1 + 2);
-        state_q                 <= Reply;
+        left_q  <= LeftBits'(CfgBytes + 1 + 2);
+        state_q <= Reply;
       end
 
       Compute: if (valid_i) begin
@@ -248,12 +260,14 @@ module uart_bridge #(
       Reply: begin
         crc_q <= crc_q;
         if (tx_ready_i) begin
-          left_q <= left_q - 1'b1;
-          if (body) begin
+          left_q    <= left_q - 1'b1;
+          body_q    <= left_q > LeftBits'(3);
+          checked_q <= left_q == LeftBits'(2);
+          if (body_q) begin
             stage_q <= {8'h00, stage_q[StageBits-1:8]};
             crc_q   <= crc_d;
           end
-          if (checked) begin
+          if (checked_q) begin
             state_q <= Command;
             crc_q   <= 16'hffff;
           end
@@ -263,9 +277,14 @@ module uart_bridge #(
       default: if (silent) begin
         refused_q <= 1'b1;
         left_q    <= LeftBits'(1 + 2);
+        body_q    <= 1'b1;
+        checked_q <= 1'b0;
         state_q   <= Reply;
       end
     endcase
+
+    // the word has passed a gate per memory: nearest to the register
+    if (fetched_q) stage_q[8*CfgBytes+7:0] <= {CfgWide'(cfg_data_i), Done};
 
     if (rx_error_i && (state_q == Command || state_q == Request)) begin
       stage_q[7:0] <= Framing;

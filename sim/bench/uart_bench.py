@@ -173,6 +173,7 @@ async def it_identifies_itself(dut: Any, name: str) -> None:
         word_bytes=-(-size.cfg_bits // 8),
         memories=size.memories,
         parity=size.parity,
+        writable=True,
         digest=DIGEST,
     )
     await bench.finish()

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from flow.build import SiteTable, build, load_build, site_table
+from flow.build.netlist import image_path
 from flow.errors import ClaimError, InputError
 from flow.ir import Fault, Graph, Kind
 from flow.ops import Decode, MatVec
-from flow.schedule import Folding, Plan, interval, make_plan, simulate_tokens
+from flow.schedule import Folding, MemoryStyle, Plan, interval, make_plan, simulate_tokens
 from sim._session import Session
 from sim.accelerator import check_cycles, simulate_faults, simulate_rtl
 from tests.schedule.networks import (
@@ -143,6 +144,66 @@ def test_a_flip_to_a_code_beyond_a_narrow_range_is_limited_in_rtl_as_in_the_grap
     np.testing.assert_array_equal(found.logits, logits)
     assert 3 < len(limited) < len(sites)
     assert (logits != graph.evaluate_all(x)[graph.logits]).any()
+
+
+STYLES = [
+    pytest.param("binary", MemoryStyle.ROM),
+    pytest.param("searched", MemoryStyle.ROM),
+    pytest.param("binary", MemoryStyle.BLOCK, marks=pytest.mark.slow),
+    pytest.param("binary", MemoryStyle.DISTRIBUTED, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("shape", "style"), STYLES)
+def test_whatever_memories_are_made_of_answers_cycles_and_flips_are_the_same(
+    shape, style, simulator, compiled, tmp_path
+):
+    network, sizes, folding = SHAPES[shape]
+    graph = network(sizes, signs=True)
+    plan = make_plan(graph, folding=folding, memory_style=style)
+    build(graph, plan, tmp_path / "build")
+    x = random_images(graph, 6)
+    sites = list(site_table(graph, plan))[:: 3 * STRIDE[shape]]
+
+    response = simulate_rtl(tmp_path / "build", x, cache=compiled, simulator=simulator)
+    found = simulate_faults(
+        tmp_path / "build", x, [[s] for s in sites], cache=compiled, simulator=simulator
+    )
+
+    values = graph.evaluate_all(x)
+    np.testing.assert_array_equal(response.logits, values[graph.logits])
+    groups = [[site.fault] if site.fault is not None else [] for site in sites]
+    logits = np.array([graph.evaluate_all(x, group)[graph.logits] for group in groups])
+    np.testing.assert_array_equal(found.logits, logits)
+    assert (logits != values[graph.logits]).any(axis=(1, 2)).sum() > 10
+    assert all(site.configuration is (style is MemoryStyle.ROM) for site in sites)
+
+
+def test_a_write_to_constants_changes_nothing_and_a_read_answers(simulator, compiled, tmp_path):
+    network, sizes, folding = SHAPES["binary"]
+    graph = network(sizes, signs=True)
+    build(graph, make_plan(graph, folding=folding, memory_style=MemoryStyle.ROM), tmp_path / "b")
+    made, x = load_build(tmp_path / "b"), random_images(graph, 6)
+    session = Session(made, x, compiled, simulator)
+    images = [
+        (tmp_path / "b" / image_path(m.name)).read_text().split() for m in session.net.memories
+    ]
+    places = [
+        (number, address) for number, image in enumerate(images) for address in range(len(image))
+    ]
+    read = [{"memory": m, "address": a, "data": None} for m, a in places]
+    write = [
+        {"memory": m, "address": a, "data": f"{(1 << session.net.memories[m].bits) - 1:x}"}
+        for m, a in places
+    ]
+
+    found = session.run([[]], config=[*write, *read])
+
+    answers = found.summary["config"][len(write) :]
+    for (memory, address), word in zip(places, answers, strict=True):
+        stored = int(word, 16) % (1 << session.net.memories[memory].bits)
+        assert stored == int(images[memory][address], 16)
+    np.testing.assert_array_equal(found.logits[0], graph.evaluate_all(x)[graph.logits])
 
 
 @pytest.fixture(scope="module")

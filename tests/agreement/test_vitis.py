@@ -7,7 +7,7 @@ import pytest
 from flow.build import build, netlist, read_image, site_table
 from flow.build.vitis import vectors_text
 from flow.errors import ClaimError, InputError
-from flow.schedule import make_plan
+from flow.schedule import MemoryStyle, make_plan
 from sim.csim import check_vectors
 from tests.agreement.test_axi import faults_that_show
 from tests.conformance.hls_units import CACHE
@@ -31,6 +31,30 @@ def case(request, tmp_path_factory):
     plan = make_plan(graph, cycles=12)
     place = tmp_path_factory.mktemp("vitis") / "net"
     return graph, plan, build(graph, plan, place, target="vitis").directory
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_constants_outlive_writes_and_are_bound_to_what_was_asked(network, tmp_path):
+    graph = NETWORKS[network]()
+    plan = make_plan(graph, cycles=12, memory_style=MemoryStyle.ROM)
+    directory = build(graph, plan, tmp_path / "net", target="vitis").directory
+    vectors = vectors_of(graph, plan, directory)
+    runs = re.findall(r"^run.*$", vectors, re.MULTILINE)
+    assert len(set(runs)) == 1 < len(runs)
+    assert "write" in vectors
+
+    check(directory, vectors)
+
+    tables = re.findall(
+        r"^static (const )?ap_uint", (directory / "hls/images.hpp").read_text(), re.M
+    )
+    assert set(tables) == {"const "}
+    bound = (
+        (directory / "hls/accelerator.cpp")
+        .read_text()
+        .count("#pragma HLS BIND_STORAGE variable=fc0_weights type=rom_1p impl=lutram")
+    )
+    assert bound == 1
 
 
 def vectors_of(graph, plan, directory):

@@ -1,16 +1,17 @@
 """What a build is asked for, and what is said where it cannot be had."""
 
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import pytest
 
 from flow.build.board import load_board
 from flow.build.goal import FILLED, Goal, _total, device_of, plan_for, serial_top
 from flow.build.netlist import netlist
+from flow.build.report import estimates
 from flow.errors import InputError
 from flow.graphfile import save_graph
-from flow.schedule import Folding, Resources, interval, save_plan
+from flow.schedule import Folding, MemoryStyle, Resources, interval, save_plan
 from tests.schedule.networks import binary_network, four_bit_network
 
 NET = binary_network([64, 32, 32, 10])
@@ -30,6 +31,30 @@ def test_a_rate_is_met_at_its_clock_and_not_more_is_spent_than_it_needs():
     assert interval(NET, plan.folding) <= 500
     slower, _ = plan_for(NET, Goal(cycles=500))
     assert plan == slower
+
+
+def test_the_plan_keeps_the_memory_style_and_is_priced_by_it():
+    plans = {s: plan_for(NET, Goal(cycles=500, memory_style=s))[0] for s in MemoryStyle}
+    assert [plan.memory_style for plan in plans.values()] == list(MemoryStyle)
+    nets = {
+        style: netlist(
+            NET, replace(plan, folding=plans["auto"].folding, fifo_depth=plans["auto"].fifo_depth)
+        )
+        for style, plan in plans.items()
+    }
+    blocks = {style: sum(u.bram for u in estimates(net).values()) for style, net in nets.items()}
+    assert blocks["rom"] == blocks["distributed"] == 0 < blocks["auto"] < blocks["block"]
+    assert (
+        plan_for(NET, Goal(board="icebreaker", memory_style=MemoryStyle.ROM))[0].memory_style
+        == "rom"
+    )
+
+
+@pytest.mark.parametrize("board", ["icebreaker", "tang-nano-9k"])
+def test_distributed_memory_is_refused_where_there_is_none(board):
+    message = r"^memory style distributed: (ice40|gowin) has none that holds its first contents; ch"
+    with pytest.raises(InputError, match=message):
+        plan_for(NET, Goal(board=board, cycles=500, memory_style=MemoryStyle.DISTRIBUTED))
 
 
 def test_a_rate_out_of_reach_is_refused_with_the_nearest():

@@ -11,7 +11,7 @@ from flow.build.images import PADDING, memory_layouts
 from flow.ir import Fault, IntType, Kind
 from flow.ops import Compare, MatVec, Threshold
 from flow.passes import search_form
-from flow.schedule import Folding, make_plan
+from flow.schedule import Folding, MemoryStyle, make_plan
 from tests.schedule.networks import binary_network, four_bit_network, networks
 
 
@@ -138,6 +138,19 @@ def test_a_parity_bit_makes_the_ones_of_its_word_even_and_has_a_site_of_its_own(
     assert table.digest() != bare.digest()
     uses = table.table().column("use").to_pylist()
     assert [uses.count(use) for use in ("parameter", "parity")] == [len(bare), sum(words)]
+
+
+def test_constants_have_the_sites_of_memories_marked_as_configuration_bits():
+    graph = four_bit_network([6, 4, 3], signs=True)
+    plan = make_plan(graph, cycles=6)
+    ram, rom = (site_table(graph, p) for p in (plan, replace(plan, memory_style=MemoryStyle.ROM)))
+    assert [replace(site, configuration=True) for site in ram] == list(rom)
+    assert not any(site.configuration for site in ram)
+    assert [rom.site(site.fault) for site in rom if site.fault] == [s for s in rom if s.fault]
+    assert ram.digest() != rom.digest()
+    assert set(rom.table().column("storage").to_pylist()) == {"configuration"}
+    assert set(ram.table().column("storage").to_pylist()) == {"memory"}
+    assert rom.table().drop_columns("storage") == ram.table().drop_columns("storage")
 
 
 def test_the_column_table_lists_the_same_sites():

@@ -48,6 +48,24 @@ def test_memory_reads_and_writes_its_words(simulator, compiled, tmp_path):
             )
         )
 
+    sizes = [(5, 7, 2, 1), (6, 80, 0, 2), (1, 3, 0, 3), (5, 7, 2, 3), (8, 33, 0, 3)]
+    for index, (words, bits, spare, style) in enumerate(sizes, start=12):
+        image = tuple(rng.getrandbits(bits) for _ in range(words))
+        cases.append(
+            Case(
+                name=f"m{words}x{bits}style{style}",
+                parameters={"Words": words, "Bits": bits, "Style": style},
+                in_bits=max(1, (words - 1).bit_length()),
+                out_bits=bits,
+                inputs=(),
+                outputs=(),
+                vector=0,
+                steps=1,
+                stages=1,
+                stores=(Store(image, bits, bits + spare, index, 0, 0, ()),),
+            )
+        )
+
     run_unit("memory", cases, work=tmp_path, cache=compiled, simulator=simulator)
 
 

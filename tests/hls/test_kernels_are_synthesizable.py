@@ -27,7 +27,7 @@ FORBIDDEN = (
     r"thread_local|float|double|auto|union|dynamic_cast|reinterpret_cast|const_cast|volatile)\b|->"
 )
 LOOP = re.compile(r"( *)for \((.*?); (.*?); (.*?)\) \{\n(.*)\n")
-UNIT_ONLY = re.compile(r"File|Constants|Parity|Cfg\w+")  # a kernel has its table
+UNIT_ONLY = re.compile(r"File|Constants|Parity|Style|Cfg\w+")  # a kernel has its table
 
 
 def code_of(text):

@@ -41,6 +41,7 @@ def test_the_identification_is_read():
     assert (identity.elements, identity.input_bits, identity.classes) == (3, 5, 2)
     assert (identity.logit_bytes, identity.logits_signed) == (2, True)
     assert (identity.word_bytes, identity.memories, identity.parity) == (4, 10, False)
+    assert identity.writable
     assert identity.digest == DIGEST[:16]
 
 
@@ -99,6 +100,15 @@ def test_memories_that_report_are_named_by_number():
     protected = Loopback.identification(flags=3)
     board = Board(Loopback(IDENTIFY=protected, DETECTED=b"\0\x81\x02"))
     assert board.detected() == (0, 7, 9)
+
+
+def test_a_board_of_constants_is_read_and_never_written():
+    port = Loopback(IDENTIFY=Loopback.identification(flags=5), READ=b"\0\x78\x56\x34\x12")
+    board = Board(port)
+    assert board.read(1, 5) == 0x12345678
+    with pytest.raises(InputError, match=r"^memory 1 word 5: constants of the bitstream; build wi"):
+        board.write(1, 5, 0)
+    assert len(port.sent) == 2
 
 
 def test_a_board_without_parity_is_not_asked():

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from flow.errors import InputError
-from flow.schedule import Folding, Plan, load_plan, plan_digest, save_plan
+from flow.schedule import Folding, MemoryStyle, Plan, load_plan, plan_digest, save_plan
 
 PLAN = Plan("ab12", {"fc0": Folding(2, 4), "fc1": Folding(1, 8)}, {"act0_fifo": 8})
 
@@ -27,6 +27,21 @@ def test_a_plan_says_whether_memories_have_parity_and_one_without_says_nothing(p
     assert load_plan(path) == protected
 
 
+def test_a_plan_says_what_its_memories_are_made_of_and_leaves_it_out_where_nothing_is_asked(path):
+    assert "memory_style" not in path.read_text()
+    digests = {plan_digest(PLAN)}
+    for style in MemoryStyle:
+        styled = replace(PLAN, memory_style=style)
+        digests.add(save_plan(styled, path))
+        assert load_plan(path) == styled
+    assert len(digests) == len(MemoryStyle)
+
+
+def test_constants_have_no_parity():
+    with pytest.raises(InputError, match=r"^memory style rom: its words are constants and have no"):
+        replace(PLAN, parity=True, memory_style=MemoryStyle.ROM)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -34,6 +49,8 @@ def test_a_plan_says_whether_memories_have_parity_and_one_without_says_nothing(p
         (lambda r: r["folding"]["fc0"].update(pe=4), "damaged (digest differs)"),
         (lambda r: r["fifo_depth"].update(act0_fifo=4), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].update(pe=2.5), "damaged (digest differs)"),
+        (lambda r: r.update(memory_style="rom"), "damaged (digest differs)"),
+        (lambda r: r.update(memory_style="wood"), "damaged (ValueError("),
         (lambda r: r.update(colour="red"), "damaged (digest differs)"),
         (lambda r: r["folding"]["fc0"].pop("pe"), "damaged (KeyError('pe'))"),
         (lambda r: r.update(fifo_depth=None), "damaged (AttributeError"),

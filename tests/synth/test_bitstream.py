@@ -1,6 +1,7 @@
 """From a tiny network to a bitstream, and how synthesis fails."""
 
 import json
+import re
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -10,13 +11,15 @@ import pytest
 from flow.build import build, netlist
 from flow.build.board import load_board, write_board
 from flow.build.manifest import sha256
+from flow.build.netlist import image_path
 from flow.errors import ClaimError, InputError
-from flow.schedule import Folding, make_plan
-from flow.synth import bitstream, summary, synthesise, tools
+from flow.schedule import Folding, MemoryStyle, make_plan
+from flow.synth import FAMILIES, bitstream, summary, synthesise, tools
 from flow.synth.ecp5 import ECP5
 from flow.synth.memories import check_memories
 from tests.schedule.networks import binary_network
 
+STORE = re.compile(r"^u_accelerator\..*\.u_(weights|thresholds)\.words")
 ULX3S = load_board("ulx3s")
 
 
@@ -28,6 +31,19 @@ def made(tmp_path_factory):
     return build(
         graph, make_plan(graph, folding=folding), tmp_path_factory.mktemp("synth") / "build"
     )
+
+
+@pytest.fixture
+def styled(tmp_path):
+    """A network of several words in each memory, by memory style."""
+
+    def make(style):
+        graph = binary_network([8, 8, 6], signs=True)
+        folding = {"fc0": Folding(2, 2), "fc1": Folding(3, 2)}
+        plan = make_plan(graph, folding=folding, memory_style=style)
+        return build(graph, plan, tmp_path / "styled")
+
+    return make
 
 
 def python(tmp_path, text):
@@ -60,6 +76,68 @@ def test_every_memory_keeps_its_image(made, tmp_path, board, cell):
     assert not (work / bitstream.INFERRED).exists()
     log = (work / bitstream.YOSYS_LOG).read_text()
     assert "Found and reported 0 problems" in log
+
+
+@pytest.mark.parametrize(
+    ("board", "style", "kind"),
+    [
+        ("ulx3s", MemoryStyle.BLOCK, "DP16KD"),
+        ("ulx3s", MemoryStyle.DISTRIBUTED, "TRELLIS_DPR16X4"),
+        ("ulx3s", MemoryStyle.ROM, "constants"),
+        ("icebreaker", MemoryStyle.BLOCK, "SB_RAM40_4K"),
+        ("icebreaker", MemoryStyle.ROM, "constants"),
+        ("tang-nano-9k", MemoryStyle.ROM, "constants"),
+    ],
+)
+def test_every_memory_is_made_of_what_the_plan_says(styled, tmp_path, board, style, kind):
+    made, target = styled(style), load_board(board)
+    work = tmp_path / "work"
+    write_board(made, target, work)
+    net = netlist(made.graph(), made.plan())
+    found = bitstream.synthesise_netlist(
+        net, target, work, tool=tools.yosys(), keep=tmp_path / "log"
+    )
+    assert {cell for cells in found.values() for cell in cells} == {kind}
+    inside = json.loads((work / f"{target.top}.json").read_text())["modules"][target.top]["cells"]
+    kinds = Counter(cell["type"] for name, cell in inside.items() if STORE.search(name))
+    stores = kinds.keys() & FAMILIES[target.family].memories
+    assert stores == ({kind} if kind != "constants" else set())
+
+
+def test_changed_constants_are_found(styled, tmp_path):
+    """A column that differs, one too many, one too few, and a memory that is gone."""
+    made = styled(MemoryStyle.ROM)
+    net = netlist(made.graph(), made.plan())
+    write_board(made, ULX3S, tmp_path)
+    memory = net.memories[0]
+    words = [int(line, 16) for line in (tmp_path / image_path(memory.name)).read_text().split()]
+    columns = ["".join(str(word >> bit & 1) for word in words) for bit in range(memory.bits)]
+    left = [column for column in columns if len(set(column)) > 1]
+    one = replace(net, units=net.units[:1])
+    name = "u_accelerator.u_fc0.u_weights.words"
+
+    def check(found):
+        bits = "".join("".join(row) for row in zip(*found, strict=True))[::-1]
+        size = {"WIDTH": f"{len(found):b}", "INIT": bits, "MEMID": f"\\{name}"}
+        cells = {name: {"type": "$mem_v2", "parameters": size}} if found else {}
+        for file, inside in (("a.json", cells), ("b.json", {})):
+            (tmp_path / file).write_text(json.dumps({"modules": {"ulx3s": {"cells": inside}}}))
+        return check_memories(one, tmp_path / "a.json", tmp_path / "b.json", ECP5)
+
+    assert check(left) == {"fc0.weights": {"constants": memory.words * memory.bits}}
+    other = left[0][:-1] + str(1 - int(left[0][-1]))
+    for wrong in ([other, *left[1:]], left[1:], [*left, left[0]], []):
+        with pytest.raises(
+            ClaimError, match=r"^memory fc0.weights: column \d+ of its constants is"
+        ):
+            check(wrong)
+
+
+def test_a_board_without_distributed_memory_is_refused_it(styled, tmp_path):
+    made = styled(MemoryStyle.DISTRIBUTED)
+    with pytest.raises(InputError, match=r"^memory style distributed: ice40 has none that holds"):
+        synthesise(made.directory, load_board("icebreaker"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_lost_initial_value_is_found(made, tmp_path):

@@ -25,8 +25,11 @@ from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
 from flow.atomic import write_atomic, write_json
+from flow.engine import BatchedEngine
 from flow.errors import ClaimError
-from flow.ir import IntType
+from flow.ingest import lower
+from flow.ir import Graph, IntType
+from flow.stages import Images, fitting
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
 from models.loop import CHECKPOINT, Machine
@@ -67,14 +70,22 @@ def train_and_export(
     trained = train(recipe, data, machine=machine, folder=folder, progress=progress)
     blob = export(trained)
     correct, moved = _execute_again(blob, trained)
+    if (in_integers := lowered_correct(blob, trained)) != correct:
+        raise ClaimError(
+            f"recipe {recipe.name!r}: the file gets {correct} test images right, the integer graph "
+            f"lowered from it {in_integers}; nothing written"
+        )
     record = {
         "name": recipe.name,
         "data": data.name,
         "accuracy": correct / trained.total,
         "correct": correct,
         "total": trained.total,
+        "correct_in_training": trained.correct,  # as Brevitas computes it, in floats
+        "correct_in_integers": in_integers,
         "images_with_other_logits": moved,
         "final_loss": trained.history[-1],
+        "methods": [method.model_dump() for method in recipe.method],
         "seed": recipe.training.seed,
         "epochs": len(trained.history),
         "seconds": round(perf_counter() - started, 1),
@@ -144,6 +155,26 @@ def _execute_again(blob: bytes, trained: Trained) -> tuple[int, int]:
         )
     correct = int((classes == trained.data.test_y).sum())
     return correct, int((logits != trained.logits).any(axis=1).sum())
+
+
+def lowered_correct(blob: bytes, trained: Trained) -> int:
+    """Test images that the integer graph lowered from the file gets right.
+
+    Raises:
+        RefusedError: the file has a node that is not represented exactly.
+    """
+    data = trained.data
+    graph = lowered(blob)
+    x = fitting(graph, Images(data.name, data.test_x, data.test_y))
+    return int((BatchedEngine(graph).run(x) == data.test_y).sum())
+
+
+def lowered(blob: bytes) -> Graph:
+    """The integer graph of a QONNX file's bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(blob)
+        return lower(path).graph
 
 
 def _execute(blob: bytes, x: Tensor) -> Tensor:

@@ -35,6 +35,11 @@ def pixels(kind: IntType) -> nn.Module:
     )
 
 
+def weighted(model: nn.Module) -> list[nn.Module]:
+    """The layers of a network that have quantized weights, in order."""
+    return [m for m in model.modules() if isinstance(m, qnn.QuantLinear | qnn.QuantConv2d)]
+
+
 def linear(inputs: int, outputs: int, *, bits: int) -> nn.Module:
     """A dense layer with weights of ``bits`` bits; 1 is -1 and +1."""
     return _weighted(qnn.QuantLinear, inputs, outputs, bits=bits)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -14,6 +14,7 @@ from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from flow.errors import ClaimError, InputError
+from models.objective import Batch, Objective
 from models.recipe import Recipe
 
 Progress = Callable[[int, int], None]
@@ -51,22 +52,6 @@ class Machine:
         return made
 
 
-class Objective(Protocol):
-    """What a recipe minimises. ``done`` is the share of all steps already made, 0 .. 1."""
-
-    def loss(self, model: nn.Module, batch: Tensor, *, done: float) -> Tensor:
-        """The loss on the training images numbered ``batch``."""
-        ...
-
-    def score(self, model: nn.Module) -> float | None:
-        """What held-out images say, the higher the better; None without any."""
-        ...
-
-    def after_step(self, model: nn.Module) -> None:
-        """What every step ends with: weights that must stay in a range are put back."""
-        ...
-
-
 @dataclass(slots=True)
 class Course:
     """How far training came: epochs done, mean loss of each, the best score and its epoch."""
@@ -88,15 +73,15 @@ class Course:
 
 def fit(
     recipe: Recipe,
-    model: nn.Module,
+    model: nn.Sequential,
     objective: Objective,
     *,
-    images: int,
+    examples: Batch,
     random: torch.Generator,
     machine: Machine,
     folder: Path | None = None,
     progress: Progress | None = None,
-) -> tuple[nn.Module, tuple[float, ...]]:
+) -> tuple[nn.Sequential, tuple[float, ...]]:
     """Train ``model``; the trained model on the CPU and the mean loss of each epoch.
 
     Adam with a cosine schedule. With held-out images the best epoch by their score is kept, and
@@ -105,7 +90,7 @@ def fit(
     bits it would have ended with.
 
     Args:
-        images: training images, numbered from 0 in the batches that ``objective`` gets.
+        examples: training images, of which ``objective`` gets batches.
         random: the order of images.
 
     Raises:
@@ -124,11 +109,11 @@ def fit(
     while course.epoch < settings.epochs and not _tired(course, settings.patience):
         wrapped.train()
         losses = []
-        parts = batches(images, settings.batch, random)
+        parts = batches(len(examples), settings.batch, random)
         for number, batch in enumerate(parts):
             done = (course.epoch + number / len(parts)) / settings.epochs
             own = batch[fabric.global_rank :: fabric.world_size]
-            loss = objective.loss(wrapped, own, done=done)
+            loss = objective.loss(wrapped, examples.take(own, device=fabric.device), done=done)
             if not torch.isfinite(loss):
                 raise ClaimError(
                     f"recipe {recipe.name!r}: loss {loss.item()} in epoch {course.epoch}; "
@@ -136,8 +121,9 @@ def fit(
                 )
             optimiser.zero_grad()
             fabric.backward(loss)
+            objective.before_step(model, done=done)
             optimiser.step()
-            objective.after_step(model)
+            objective.after_step(model, done=done)
             losses.append(loss.item())
         schedule.step()
         score = objective.score(model)
@@ -187,6 +173,10 @@ def _save(
         "recipe": recipe.model_dump_json(),
         "course": (course.epoch, course.history, course.best, course.best_epoch),
         "model": model.state_dict(),
+        "scales": {
+            name: (module.counter, module.buffer, module.value.detach())
+            for name, module in _collecting(model)
+        },
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
         "random": random.get_state(),
@@ -197,6 +187,19 @@ def _save(
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     torch.save(state, temporary)
     temporary.replace(path)
+
+
+def _collecting(model: nn.Module) -> list[tuple[str, Any]]:
+    """Activation quantizers, which set their scale by the statistics of their first batches.
+
+    How many batches they have seen, and what in them, is not in Brevitas's state of a model: a
+    loaded one has done with collecting.
+    """
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if hasattr(module, "collect_stats_steps")
+    ]
 
 
 def _resume(
@@ -214,6 +217,10 @@ def _resume(
         if state["recipe"] != recipe.model_dump_json():
             raise InputError(f"{path}: a checkpoint of another recipe; remove it to train anew")
         model.load_state_dict(state["model"])
+        for name, module in _collecting(model):
+            module.counter, buffer, value = state["scales"][name]
+            module.buffer.copy_(buffer)
+            module.value.data.copy_(value)
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         random.set_state(state["random"])

@@ -6,18 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from flow.errors import InputError
-
-Positive = Annotated[int, Field(gt=0)]
-Bits = Annotated[int, Field(ge=1, le=8)]
-
-
-class Table(BaseModel):
-    """A table of a TOML file: no unknown key, no value of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+from models.methods import METHODS, AnyMethod
+from models.table import Bits, Positive, Table
 
 
 class FullyConnected(Table):
@@ -51,7 +44,7 @@ class Stack(Table):
 
     kind: Literal["stack"]
     convolutions: list[tuple[Positive, Positive, Positive]] = Field(min_length=1)
-    dense: list[Positive] = []  # units of the hidden dense layers
+    dense: list[Positive] = Field(default=[])  # units of the hidden dense layers
     weight_bits: Bits
     activation_bits: Bits
     padded: bool = False
@@ -106,6 +99,16 @@ class Recipe(Table):
     dataset: str
     network: Annotated[Network, Field(discriminator="kind")]
     training: Training
+    method: list[AnyMethod] = Field(default=[])  # [[method]] tables, each around those before it
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        kinds = [method.kind for method in self.method]
+        for method in self.method:
+            if kinds.count(method.kind) > 1:
+                raise ValueError(f"method {method.kind!r} twice; give it once")
+            method.check(self.network)
+        return self
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -132,14 +135,19 @@ def _first_error(error: ValidationError) -> str:
     first = next((e for e in found if e["type"] == "extra_forbidden"), found[0])  # says more
     place = [str(part) for part in first["loc"]]
     table: type[Table] = {"training": Training}.get(place[0], Recipe) if place else Recipe
-    if place[0] == "network":
+    if place[:1] == ["network"]:
         kinds = {"fully-connected": FullyConnected, "stack": Stack}
         table = kinds.get(place[1], Convolutional) if len(place) > 1 else Recipe
         place = ["network", *place[2:]]  # without the kind
+    elif place[:1] == ["method"] and len(place) > 2:
+        table = next(m for m in METHODS if m.model_fields["kind"].annotation == Literal[place[2]])
+        place = [*place[:2], *place[3:]]
     where = ".".join(place)
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}; known are {', '.join(table.model_fields)}"
     if first["type"] == "union_tag_invalid":
         expected, given = first["ctx"]["expected_tags"], first["ctx"]["tag"]
-        return f"'network.kind': Input should be one of {expected}; got {given!r}"
+        return f"'{where}.kind': Input should be one of {expected}; got {given!r}"
+    if not place:
+        return first["msg"].removeprefix("Value error, ")
     return f"{where!r}: {first['msg']}; got {first['input']!r}"

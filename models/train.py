@@ -19,7 +19,8 @@ from flow.ir import Array
 from models.data import Dataset
 from models.loop import Machine, Progress, fit
 from models.networks import build, floats, integer_logits
-from models.recipe import Recipe, Training
+from models.objective import Batch, Objective, Task
+from models.recipe import Recipe
 from models.teacher import taught
 
 _TEST_BATCH = 1000
@@ -43,25 +44,20 @@ class Trained:
         return self.correct / self.total
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plain:
+@dataclass(frozen=True, eq=False)
+class Plain(Objective):
     """Cross-entropy of labels, and of a teacher's soft answers where there are any."""
 
-    settings: Training
-    x: Tensor
-    y: Tensor
-    targets: Tensor | None
-    held_out: tuple[Tensor, Tensor] | None
+    temperature: float
+    held_out: Batch | None
 
-    def loss(self, model: nn.Module, batch: Tensor, *, done: float) -> Tensor:
-        """The loss on the training images numbered ``batch``."""
-        device = next(model.parameters()).device
-        logits = model(self.x[batch].to(device)) / self.settings.temperature
-        loss = functional.cross_entropy(logits, self.y[batch].to(device))
-        if self.targets is None:
+    def loss(self, model: nn.Module, batch: Batch, *, done: float) -> Tensor:
+        """The mean over the batch, of logits over the recipe's temperature."""
+        logits = model(batch.x) / self.temperature
+        loss = functional.cross_entropy(logits, batch.y)
+        if batch.soft is None:
             return loss
-        soft = functional.cross_entropy(logits, self.targets[batch].to(device))
-        return (loss + soft) / 2
+        return (loss + functional.cross_entropy(logits, batch.soft)) / 2
 
     @torch.no_grad()
     def score(self, model: nn.Module) -> float | None:
@@ -70,12 +66,8 @@ class Plain:
             return None
         model.eval()
         device = next(model.parameters()).device
-        x, y = self.held_out
-        parts = [model(part.to(device)).cpu() for part in x.split(_TEST_BATCH)]
-        return float((torch.cat(parts).argmax(dim=1) == y).double().mean())
-
-    def after_step(self, model: nn.Module) -> None:
-        """Nothing is put back: Brevitas clips latent binary weights itself."""
+        parts = [model(part.to(device)).cpu() for part in self.held_out.x.split(_TEST_BATCH)]
+        return float((torch.cat(parts).argmax(dim=1) == self.held_out.y).double().mean())
 
 
 def train(
@@ -110,16 +102,29 @@ def train(
         model = build(recipe.network, shape=data.shape, classes=data.classes, pixel=data.type)
         targets = taught(settings, x, y, data, random) if settings.teacher_epochs else None
         kept = len(x) - settings.held_out
-        held_out = (x[kept:], y[kept:]) if settings.held_out else None
-        objective = Plain(settings, x[:kept], y[:kept], targets, held_out)
+        whole = Batch(x, y, targets)
+        task = Task(
+            recipe.network, settings, data.type, data.shape, data.classes,
+            examples=whole.take(slice(kept)),
+            held_out=whole.take(slice(kept, None)) if settings.held_out else None,
+        )  # fmt: skip
+        objective = objective_of(recipe, task)
         found, history = fit(
-            recipe, model, objective, images=kept, random=random,
+            recipe, objective.prepare(model), objective, examples=task.examples, random=random,
             machine=machine or Machine(), folder=folder, progress=progress,
         )  # fmt: skip
-        assert isinstance(found, nn.Sequential), "fit gives the model back"
+        found = objective.finish(found)
         logits = _test_logits(recipe, found, data)
     correct = int((logits.argmax(axis=1) == data.test_y).sum())
     return Trained(recipe, found, data, logits, correct, len(data.test_y), history)
+
+
+def objective_of(recipe: Recipe, task: Task) -> Objective:
+    """The recipe's methods around plain training, the first one innermost."""
+    objective: Objective = Plain(recipe.training.temperature, task.held_out)
+    for method in recipe.method:
+        objective = method.around(objective, task)
+    return objective
 
 
 @contextmanager

@@ -125,8 +125,10 @@ def test_a_loss_that_is_no_number_ends_training(digits, monkeypatch):
     assert str(caught.value) == ("recipe 'tiny': loss nan in epoch 0; lower training.learning_rate")
 
 
-def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(digits, tmp_path):
-    wanted = train(recipe(epochs=4, teacher_epochs=1, held_out=200), digits)
+@pytest.mark.parametrize("bits", [1, 4])
+def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(bits, digits, tmp_path):
+    how = recipe(bits=bits, epochs=4, teacher_epochs=1, held_out=200)
+    wanted = train(how, digits)
 
     def kill(done, total):
         if done == 2:
@@ -134,12 +136,7 @@ def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(digits, tmp_pa
 
     for _ in range(2):  # the second finds the checkpoint of the first and goes on behind it
         with contextlib.suppress(KeyboardInterrupt):
-            found = train(
-                recipe(epochs=4, teacher_epochs=1, held_out=200),
-                digits,
-                folder=tmp_path / "t",
-                progress=kill,
-            )
+            found = train(how, digits, folder=tmp_path / "t", progress=kill)
     assert weights(found) == weights(wanted)
     assert found.history == wanted.history
 

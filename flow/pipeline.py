@@ -10,6 +10,7 @@ from flow import evidence, stages
 from flow.atomic import write_json
 from flow.build.board import load_board
 from flow.campaign import Recipe as Campaign
+from flow.campaign import Single
 from flow.certify import Property
 from flow.report.page import write_report
 from flow.synth import synthesise
@@ -67,7 +68,7 @@ def run_flow(
         build=accelerator,
         data=test.name,
         images=min(IMAGES, len(test.y)),
-        faults=min(FAULTS, bits),
+        faults=Single(count=min(FAULTS, bits)),
         seed=DRAW,
     )
     with progress("campaign") as step:

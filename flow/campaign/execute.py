@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.build import Build, site_table
+from flow.campaign.faultlist import Strike
 from flow.campaign.model import evaluate_faults, reference
 from flow.campaign.outcome import Answers
 from flow.campaign.prepare import Campaign
@@ -19,7 +20,7 @@ from flow.campaign.reproducer import Answer, Claim, Reproducer
 from flow.campaign.shards import Unit, UnitResult, logits_digest, unit_table
 from flow.errors import ClaimError
 from flow.graphfile import digest
-from flow.ir import Array, Fault
+from flow.ir import Array, as_flips
 
 
 def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Reproducer:
@@ -29,7 +30,7 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
     changes on exactly the pairs that the single-flip analysis predicts, so never on a certified
     image.
     """
-    faults = campaign.faults.faults[unit.first : unit.last]
+    faults = tuple(campaign.faults.part(unit.first, unit.last))
     seconds: dict[str, float] = {}
     start = perf_counter()
     clean = reference(campaign.graph, campaign.x)
@@ -60,16 +61,19 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
     return UnitResult(unit, table, logits_digest(faulty.logits), seconds)
 
 
-def run_rtl(build: Build, x: Array, faults: tuple[Fault, ...], *, cache: Path) -> Answers:
-    """The RTL of ``build`` without a fault, then with each fault alone: (1 + faults, images, ...).
+def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -> Answers:
+    """The RTL of ``build`` unstruck, then with each strike alone: (1 + strikes, images, ...).
 
     A result that never came has class and logits -1. Detection is told where the build has parity.
     """
     from sim.accelerator import simulate_faults  # a campaign in the model needs no simulator
 
     plan = build.plan()
-    table = site_table(build.graph(), plan)
-    groups = [[], *([table.site(fault)] for fault in faults)]
+    graph = build.graph()
+    table = site_table(graph, plan)
+    # A stuck bit that nothing writes is a flip where it stored the other value, else no change.
+    flips = (as_flips(graph, strike) for strike in strikes)
+    groups = [[], *([table.site(fault) for fault in strike] for strike in flips)]
     found = simulate_faults(build.directory, x, groups, cache=cache)
     return Answers(found.logits, found.classes, found.detected == 1 if plan.parity else None)
 
@@ -81,7 +85,7 @@ def _disagreement(
     row, image = map(int, np.argwhere(wrong)[0])
     return _reproducer(
         campaign,
-        None if row == 0 else campaign.faults.faults[unit.first + row - 1],
+        () if row == 0 else campaign.faults[unit.first + row - 1],
         image,
         claim=Claim.ENGINES_AGREE,
         statement="model and RTL do not agree",
@@ -101,14 +105,14 @@ def _broken_prediction(
     broken = changed & campaign.prediction.certified
     statement = "a certified image changes its class"
     if not broken.any():
-        broken = changed != campaign.prediction.critical[unit.first : unit.last]
+        broken = changed != campaign.prediction.critical(unit)
         statement = "the single-flip analysis predicts the other outcome"
     if not broken.any():
         return None
     row, image = map(int, np.argwhere(broken)[0])
     return _reproducer(
         campaign,
-        campaign.faults.faults[unit.first + row],
+        campaign.faults[unit.first + row],
         image,
         claim=Claim.CERTIFICATE_HOLDS,
         statement=statement,
@@ -121,7 +125,7 @@ def _broken_prediction(
 
 def _reproducer(
     campaign: Campaign,
-    fault: Fault | None,
+    faults: Strike,
     image: int,
     *,
     claim: Claim,
@@ -136,7 +140,7 @@ def _reproducer(
         plan_digest=None if build is None else build.plan_digest,
         graph=None if recipe.graph is None else str(recipe.graph),
         build=None if recipe.build is None else str(recipe.build),
-        fault=fault,
+        faults=faults,
         image=tuple(campaign.x[image].ravel().tolist()),
         position=int(campaign.images[image]),
         label=int(campaign.labels[image]),

@@ -1,133 +1,178 @@
-"""A list of faults on disk: Parquet with its own digest, re-runnable on the graph it was drawn for.
+"""The faults of a campaign, in arrays: a fault is a set of bits that are struck together.
 
-The columns name each fault in the graph's terms, so one list serves every build of the graph.
+A strike names its bits in the graph's terms, so one list serves every build of the graph.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
+from numpy.typing import NDArray
 
-from flow.atomic import write_atomic
-from flow.campaign.sample import strata
+from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
 from flow.graphfile import digest
-from flow.ir import Fault, Graph, Kind
+from flow.ir import Array, Fault, Graph, Kind
 
-FORMAT = 1
-SCHEMA = pa.schema(
-    {
-        "fault": pa.int32(),  # the position in the list
-        "memory": pa.string(),
-        "node": pa.string(),
-        "parameter": pa.string(),
-        "index": pa.list_(pa.int32()),
-        "bit": pa.int32(),
-        "kind": pa.string(),
-        "weight": pa.float64(),  # how many stored bits this draw stands for
-    }
-)
+Strike = tuple[Fault, ...]  # bits struck together, each once, in the order of ``StoredBits``
+
+KINDS = tuple(Kind)  # numbered in this order in ``FaultList.kind``
+NO_CHIP = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaultList:
-    """Distinct single-bit faults of the graph with ``graph_digest``, in a fixed order."""
+    """Strikes on the graph with ``graph_digest``, in a fixed order; fault number k is ``list[k]``.
+
+    Bits ``start[k] .. start[k + 1] - 1`` of ``position`` (numbers of ``bits``) and ``kind``
+    (numbers of ``KINDS``) belong to fault k. ``weight`` says how many stored bits a draw stands
+    for, or is 1 where draws are independent; ``level`` is what the fault model was set to: the
+    number of bits, or the rate. ``chip`` is ``NO_CHIP`` where faults are not patterns of a chip.
+
+    Raises:
+        InputError: a single bit is listed twice, or one strike hits a bit twice.
+    """
 
     graph_digest: str
-    faults: tuple[Fault, ...]
+    bits: StoredBits
+    model: str
+    position: Array
+    kind: NDArray[np.uint8]
+    start: Array
+    weight: NDArray[np.float64]
+    level: NDArray[np.float64]
+    chip: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        twice = [fault for fault, times in Counter(self.faults).items() if times > 1]
-        if twice:
-            raise InputError(f"faults: {twice[0]} is listed twice; list each fault once")
+        stored = (self.position >= 0) & (self.position < len(self.bits))
+        if not stored.all():
+            raise InputError("faults: a bit that the graph does not store; draw the list again")
+        number = np.repeat(np.arange(len(self)), np.diff(self.start))
+        same = number[1:] == number[:-1]
+        if (np.diff(self.position)[same] <= 0).any():
+            raise InputError("faults: a strike names a bit twice, or out of order; list it once")
+        if self.single:
+            order = np.sort(self.position * len(KINDS) + self.kind)
+            twice = np.flatnonzero(order[1:] == order[:-1])
+            if twice.size:
+                fault = self.bits.fault(int(order[twice[0]]) // len(KINDS))
+                raise InputError(f"faults: {fault} is listed twice; list each fault once")
+
+    @classmethod
+    def of(
+        cls,
+        graph: Graph,
+        strikes: Sequence[Sequence[Fault]],
+        *,
+        model: str = "listed",
+        weight: Sequence[float] | None = None,
+        level: Sequence[float] | None = None,
+    ) -> FaultList:
+        """The list of ``strikes``; each is put in order. Without weights each stands for itself."""
+        bits = StoredBits.of(graph)
+        found = [
+            sorted((bits.position(fault), KINDS.index(fault.kind)) for fault in strike)
+            for strike in strikes
+        ]
+        sizes = np.array([len(strike) for strike in found], dtype=np.int64)
+        flat = np.array([pair for strike in found for pair in strike], dtype=np.int64)
+        flat = flat.reshape(-1, 2)
+        return cls.assemble(
+            graph,
+            model=model,
+            sizes=sizes,
+            position=flat[:, 0],
+            kind=flat[:, 1].astype(np.uint8),
+            weight=None if weight is None else np.array(weight, dtype=np.float64),
+            level=None if level is None else np.array(level, dtype=np.float64),
+        )
+
+    @classmethod
+    def assemble(
+        cls,
+        graph: Graph,
+        *,
+        model: str,
+        sizes: Array,
+        position: Array,
+        kind: NDArray[np.uint8] | None = None,
+        weight: NDArray[np.float64] | None = None,
+        level: NDArray[np.float64] | None = None,
+        chip: NDArray[np.int32] | None = None,
+    ) -> FaultList:
+        """The list whose fault k has the next ``sizes[k]`` of the bits ``position``; flips, each
+        with weight 1, of as many bits as it has, on no chip, unless told."""
+        return cls(
+            digest(graph),
+            StoredBits.of(graph),
+            model,
+            position,
+            np.zeros(len(position), dtype=np.uint8) if kind is None else kind,
+            np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+            np.ones(len(sizes)) if weight is None else weight,
+            sizes.astype(np.float64) if level is None else level,
+            np.full(len(sizes), NO_CHIP, dtype=np.int32) if chip is None else chip,
+        )
 
     def __len__(self) -> int:
-        return len(self.faults)
+        return len(self.start) - 1
+
+    def __getitem__(self, number: int) -> Strike:
+        """The strike of fault ``number``."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"fault {number} of {len(self)}")
+        part = range(int(self.start[number]), int(self.start[number + 1]))
+        return tuple(
+            replace(self.bits.fault(int(self.position[k])), kind=KINDS[self.kind[k]]) for k in part
+        )
+
+    def __iter__(self) -> Iterator[Strike]:
+        return map(self.__getitem__, range(len(self)))
+
+    def part(self, first: int, last: int) -> FaultList:
+        """Faults ``first .. last - 1``, as a list of their own."""
+        bits = slice(int(self.start[first]), int(self.start[last]))
+        rows = slice(first, last)
+        return replace(
+            self,
+            position=self.position[bits],
+            kind=self.kind[bits],
+            start=self.start[first : last + 1] - self.start[first],
+            weight=self.weight[rows],
+            level=self.level[rows],
+            chip=self.chip[rows],
+        )
+
+    @property
+    def single(self) -> bool:
+        """Every fault strikes exactly one bit."""
+        return bool((np.diff(self.start) == 1).all())
+
+    @property
+    def flips(self) -> bool:
+        """Every bit is flipped, none is stuck."""
+        return not self.kind.any()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the graph digest and every fault, independent of any file format."""
-        text = json.dumps([self.graph_digest, *(_row(fault) for fault in self.faults)])
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 over the graph digest and every array, independent of any file format."""
+        total = hashlib.sha256(f"{self.graph_digest} {self.model}\n".encode())
+        for array, kind in (
+            (self.position, "<i8"),
+            (self.kind, "u1"),
+            (self.start, "<i8"),
+            (self.weight, "<f8"),
+            (self.level, "<f8"),
+            (self.chip, "<i4"),
+        ):
+            total.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+        return total.hexdigest()
 
 
-def save_faults(faults: FaultList, path: Path, *, graph: Graph) -> None:
-    """Write ``path`` atomically, one row per fault with the weight of its draw."""
-    sink = io.BytesIO()
-    pq.write_table(_table(faults, graph), sink, compression="zstd")
-    write_atomic(path, sink.getvalue())
-
-
-def load_faults(path: Path, *, graph: Graph) -> FaultList:
-    """Read a list written by :func:`save_faults`.
-
-    Raises:
-        InputError: the file is missing or damaged, or was drawn for another graph.
-    """
-    try:
-        table = pq.read_table(path, schema=SCHEMA)
-        metadata = pq.read_schema(path).metadata or {}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; draw a list by running a campaign") from None
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: not a fault list ({reason}); draw it again") from None
-    if metadata.get(b"format") != str(FORMAT).encode():
-        raise InputError(f"{path}: not a fault list of format {FORMAT}; draw it again")
-    if metadata.get(b"graph") != digest(graph).encode():
-        raise InputError(f"{path}: drawn for another graph than {graph.name!r}; draw it again")
-    try:
-        faults = FaultList(
-            digest(graph),
-            tuple(
-                Fault(r["node"], r["parameter"], tuple(r["index"]), r["bit"], Kind(r["kind"]))
-                for r in table.to_pylist()
-            ),
-        )
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); draw it again") from None
-    if faults.digest.encode() != metadata.get(b"faults") or not _table(faults, graph).equals(table):
-        raise InputError(f"{path}: damaged (digest or weights differ); draw it again")
-    return faults
-
-
-def memory_name(fault: Fault) -> str:
-    """The memory that holds the bit in every build; sign bits lie in the words of thresholds."""
-    return f"{fault.node}.{'thresholds' if fault.parameter == 'sign' else fault.parameter}"
-
-
-def _table(faults: FaultList, graph: Graph) -> pa.Table:
-    sizes = {(s.node, s.parameter, s.bit): s.size for s in strata(graph)}
-    drawn = Counter(map(_stratum, faults.faults))
-    return pa.table(
-        {
-            "fault": range(len(faults)),
-            "memory": [memory_name(fault) for fault in faults.faults],
-            "node": [fault.node for fault in faults.faults],
-            "parameter": [fault.parameter for fault in faults.faults],
-            "index": [fault.index for fault in faults.faults],
-            "bit": [fault.bit for fault in faults.faults],
-            "kind": [str(fault.kind) for fault in faults.faults],
-            "weight": [sizes[_stratum(f)] / drawn[_stratum(f)] for f in faults.faults],
-        },
-        schema=SCHEMA.with_metadata(
-            {"format": str(FORMAT), "graph": faults.graph_digest, "faults": faults.digest}
-        ),
-    )
-
-
-def _stratum(fault: Fault) -> tuple[str, str, int]:
-    return fault.node, fault.parameter, fault.bit
-
-
-def _row(fault: Fault) -> Sequence[object]:
-    return [fault.node, fault.parameter, list(fault.index), fault.bit, str(fault.kind)]
+def memory_name(node: str, parameter: str) -> str:
+    """The memory that holds a bit in every build; sign bits lie in the words of thresholds."""
+    return f"{node}.{'thresholds' if parameter == 'sign' else parameter}"

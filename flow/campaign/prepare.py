@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.build import Build, load_build
-from flow.campaign.faultlist import FaultList, load_faults
+from flow.campaign.draw import draw_faults
+from flow.campaign.faultfile import load_faults
+from flow.campaign.faultlist import FaultList
 from flow.campaign.recipe import Recipe
-from flow.campaign.sample import sample_faults
 from flow.campaign.shards import ROW_BYTES, Unit, units
 from flow.certify.flips import SingleFlips, single_flips
 from flow.errors import InputError
 from flow.fitting import fit
 from flow.graphfile import digest, load_graph
-from flow.ir import Array, Graph, Kind
+from flow.ir import Array, Graph
 
 FORMAT = 1
 CAMPAIGN = "campaign.json"
@@ -34,7 +35,12 @@ class Prediction:
 
     enumeration: str  # digest of the analysis
     certified: NDArray[np.bool_]  # (images,): no single flip changes the class
-    critical: NDArray[np.bool_]  # (faults, images): this flip changes the class
+    packed: NDArray[np.uint8]  # (faults, images / 8): this flip changes the class, a bit each
+
+    def critical(self, unit: Unit) -> NDArray[np.bool_]:
+        """(faults of ``unit``, images): this flip changes the class."""
+        rows = self.packed[unit.first : unit.last]
+        return np.unpackbits(rows, axis=1, count=len(self.certified)).astype(np.bool_)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,14 +112,16 @@ def prepare(
         faults = load_faults(recipe.fault_list, graph=graph)
     else:
         assert recipe.faults is not None, "the recipe has one of the two"
-        drawn = sample_faults(graph, recipe.faults, rng=for_faults, minimum=recipe.per_stratum)
-        faults = FaultList(digest(graph), drawn)
+        faults = draw_faults(graph, recipe.faults, rng=for_faults, build=build)
     x, labels = data
     if recipe.images > len(x):
         raise InputError(f"images: {recipe.images} wanted, but {recipe.data!r} has {len(x)}")
     images = np.sort(for_images.choice(len(x), recipe.images, replace=False))
     x, labels = fit(graph, x[images], name=recipe.data), np.asarray(labels[images])
-    if flips is None and recipe.certify:
+    certifiable = faults.single and faults.flips
+    if recipe.certify and not certifiable:
+        raise InputError("faults: only single flips can be certified; leave 'certify' out")
+    if flips is None and (certifiable if recipe.certify is None else recipe.certify):
         flips = single_flips(graph, x, y=labels)
     prediction = None if flips is None else _predict(flips, faults)
     return Campaign(recipe, graph, build, faults, images, x, labels, prediction)
@@ -130,11 +138,7 @@ def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
 def _predict(flips: SingleFlips, faults: FaultList) -> Prediction:
     if flips.graph_digest != faults.graph_digest:
         raise InputError("certificate: made for another graph than the campaign's; make it again")
-    if any(fault.kind is not Kind.FLIP for fault in faults.faults):
-        raise InputError("faults: only flips can be certified; set certify = false for this list")
-    positions = [flips.bits.position(fault) for fault in faults.faults]
-    critical = np.unpackbits(flips.critical[positions], axis=1, count=len(flips.correct))
-    return Prediction(flips.enumeration(), flips.certified, critical.astype(np.bool_))
+    return Prediction(flips.enumeration(), flips.certified, flips.critical[faults.position])
 
 
 def describe(campaign: Campaign) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "images": len(campaign.images),
         "faults": len(campaign.faults),
         "seed": recipe.seed,
-        "per_stratum": recipe.per_stratum,
+        "fault_model": campaign.faults.model,
         "estimate": campaign.estimate(),
         "identity": campaign.identity(),
         "digest": campaign.digest(),

@@ -5,10 +5,18 @@ from __future__ import annotations
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from flow.campaign.faultmodel import MODELS, Burst, FaultModel, Single
 from flow.errors import InputError
 
 
@@ -32,14 +40,35 @@ class Recipe(BaseModel):
     build: Path | None = None
     data: str  # data set, read by the caller
     images: Annotated[int, Field(strict=True, ge=1)]  # drawn from the data set
-    faults: Annotated[int, Field(strict=True, ge=1)] | None = None  # distinct ones, at least
-    per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4  # of each bit position
+    faults: FaultModel | None = None  # a number stands for so many single flips
     fault_list: Path | None = None  # a list to run again, instead of drawing
     seed: Annotated[int, Field(strict=True, ge=0)]
     engines: tuple[Engine, ...] = (Engine.MODEL, Engine.RTL)
     unit: Annotated[int, Field(strict=True, ge=1)] = 64  # faults in one shard
     workers: Annotated[int, Field(strict=True, ge=1)] = 1  # processes
-    certify: bool = True  # compare with the exact single-flip analysis
+    certify: bool | None = None  # compare with the exact single-flip analysis; None: single flips
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        """``faults = N`` with ``per_stratum``, as campaigns were written first."""
+        if not isinstance(given, dict) or isinstance(given.get("faults"), dict | FaultModel):
+            return given
+        given = dict(given)
+        spread = {k: given.pop(k) for k in ("per_stratum",) if k in given}
+        if given.get("faults") is not None:
+            given["faults"] = {"count": given["faults"]} | spread
+        return given
+
+    @field_validator("faults", mode="before")
+    @classmethod
+    def _model(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        name = given.get("model", "single")
+        if name not in MODELS:
+            raise ValueError(f"no fault model {name!r}; known are {', '.join(MODELS)}")
+        return MODELS[name].model_validate(given)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -51,6 +80,10 @@ class Recipe(BaseModel):
             raise ValueError('\'engines\' must be ["model"] or ["model", "rtl"]')
         if Engine.RTL in self.engines and self.build is None:
             raise ValueError("engine 'rtl' needs 'build', a build directory")
+        if isinstance(self.faults, Burst) and self.build is None:
+            raise ValueError("bursts strike memory words; they need 'build', a build directory")
+        if self.certify and not isinstance(self.faults, Single | None):
+            raise ValueError("only single flips can be certified; leave 'certify' out")
         return self
 
 

@@ -43,7 +43,7 @@ class Replay:
 def replay(
     path: Path, *, cache: Path, graph: Path | None = None, build: Path | None = None
 ) -> Replay:
-    """Run the fault and image of the reproducer at ``path`` in every engine it concerns.
+    """Run the strike and image of the reproducer at ``path`` in every engine it concerns.
 
     ``graph`` or ``build`` replace the places written in the file. RTL shows its logits only, so a
     difference there is attributed to the node that makes them.
@@ -53,7 +53,7 @@ def replay(
     """
     case = load_reproducer(path)
     network, made = _network(case, path, graph=graph, build=build)
-    faults = () if case.fault is None else (case.fault,)
+    faults = case.faults
     try:
         x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
         clean, struck = network.evaluate_all(x), network.evaluate_all(x, faults)
@@ -74,7 +74,7 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
-        answers["rtl"] = _answer(run_rtl(made, x, faults, cache=cache).part(-1))
+        answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")
     first_differing = next((t.node for t in trace if t.differing), None)

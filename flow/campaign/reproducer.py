@@ -1,4 +1,4 @@
-"""A broken claim as a small file: one graph, at most one fault, one image, what each side said."""
+"""A broken claim as a small file: one graph, one strike or none, one image, what each side said."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flow.atomic import write_json
 from flow.errors import InputError
 from flow.ir import Fault, Kind
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Claim(StrEnum):
@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reproducer:
-    """One counterexample; ``fault`` is None where the clean run is wrong already.
+    """One counterexample; ``faults`` come together, none where the clean run is wrong already.
 
     ``graph`` or ``build`` say where the campaign found the network; digests say which one it was.
     """
@@ -46,7 +46,7 @@ class Reproducer:
     plan_digest: str | None
     graph: str | None
     build: str | None
-    fault: Fault | None
+    faults: tuple[Fault, ...]
     image: tuple[int, ...]  # row-major integers of the input edge
     position: int  # of the image in its data set
     label: int  # true class
@@ -55,7 +55,7 @@ class Reproducer:
 
     def __str__(self) -> str:
         said = ", ".join(f"{name} {answer}" for name, answer in self.answers.items())
-        fault = "no fault" if self.fault is None else str(self.fault)
+        fault = " with ".join(map(str, self.faults)) or "no fault"
         return f"{self.statement}: {fault}, image {self.position}: {said}"
 
 
@@ -85,15 +85,10 @@ def load_reproducer(path: Path) -> Reproducer:
 
 
 def _rebuild(record: dict[str, Any]) -> Reproducer:
-    fault = record["fault"]
-    if fault is not None:
-        fault = Fault(
-            fault["node"],
-            fault["parameter"],
-            tuple(fault["index"]),
-            fault["bit"],
-            Kind(fault["kind"]),
-        )
+    faults = tuple(
+        Fault(f["node"], f["parameter"], tuple(f["index"]), f["bit"], Kind(f["kind"]))
+        for f in record["faults"]
+    )
     answers = {
         name: Answer(tuple(answer["logits"]), answer["label"])
         for name, answer in record["answers"].items()
@@ -101,5 +96,10 @@ def _rebuild(record: dict[str, Any]) -> Reproducer:
     if not all(record[key] is None or type(record[key]) is str for key in ("graph", "build")):
         raise TypeError("`graph` and `build` are paths")
     image = tuple(int(value) for value in record["image"])
-    changed = {"claim": Claim(record["claim"]), "fault": fault, "image": image, "answers": answers}
+    changed = {
+        "claim": Claim(record["claim"]),
+        "faults": faults,
+        "image": image,
+        "answers": answers,
+    }
     return Reproducer(**(record | changed))

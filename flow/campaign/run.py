@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flow.atomic import write_json
 from flow.campaign.execute import execute
-from flow.campaign.faultlist import load_faults, save_faults
+from flow.campaign.faultfile import load_faults, save_faults
 from flow.campaign.lock import LOCK, directory_lock
 from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
 from flow.campaign.recipe import Recipe
@@ -153,8 +153,8 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
     if strangers or any((out / SHARDS).glob("*")):
         raise InputError(f"{out}: not empty and no campaign; choose another folder")
     if not (out / FAULTS).exists():
-        save_faults(campaign.faults, out / FAULTS, graph=campaign.graph)
-    if load_faults(out / FAULTS, graph=campaign.graph) != campaign.faults:
+        save_faults(campaign.faults, out / FAULTS)
+    if load_faults(out / FAULTS, graph=campaign.graph).digest != campaign.faults.digest:
         raise InputError(f"{out / FAULTS}: another fault list than the campaign's; remove it")
     (out / SHARDS).mkdir(exist_ok=True)
     write_json(out / CAMPAIGN, description)

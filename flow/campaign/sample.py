@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from flow.certify.stored_bits import StoredBits
@@ -69,24 +70,42 @@ def allocate(sizes: Sequence[int], *, count: int, minimum: int) -> Array:
     return drawn
 
 
+def sample_bits(
+    bits: StoredBits, count: int, *, rng: np.random.Generator, minimum: int = 2
+) -> Array:
+    """At least ``count`` distinct numbers of stored bits that touch every stratum, ascending.
+
+    Every memory, every parameter and every bit position is hit ``minimum`` times or more (or
+    wholly), so weights and thresholds, sign bits included, are all covered.
+
+    Raises:
+        InputError: there are fewer than ``count`` bits.
+    """
+    groups = [(block, bit) for block in bits.blocks for bit in range(block.bits)]
+    sizes = [block.size // block.bits for block, _ in groups]
+    drawn = allocate(sizes, count=count, minimum=minimum)
+    found = [
+        block.first + bit + block.bits * rng.choice(size, int(amount), replace=False)
+        for (block, bit), size, amount in zip(groups, sizes, drawn, strict=True)
+    ]
+    return np.sort(np.concatenate(found))
+
+
+def bit_weights(bits: StoredBits, positions: Array) -> NDArray[np.float64]:
+    """How many stored bits each of the distinct ``positions`` stands for: those of its stratum,
+    shared among the draws from it."""
+    where = bits.block_numbers(positions)
+    per_element = np.array([block.bits for block in bits.blocks])
+    firsts = np.array([block.first for block in bits.blocks])
+    strata = np.cumsum(per_element)
+    stratum = (strata - per_element)[where] + (positions - firsts[where]) % per_element[where]
+    sizes = np.repeat([b.size // b.bits for b in bits.blocks], per_element)
+    return np.asarray(sizes[stratum] / np.bincount(stratum, minlength=len(sizes))[stratum])
+
+
 def sample_faults(
     graph: Graph, count: int, *, rng: np.random.Generator, minimum: int = 2
 ) -> tuple[Fault, ...]:
-    """At least ``count`` distinct single-bit flips that touch every stratum of ``graph``.
-
-    Every memory, every parameter and every bit position is hit ``minimum`` times or more (or
-    wholly), so weights and thresholds, sign bits included, are all covered. Order: as stored.
-
-    Raises:
-        InputError: the graph stores fewer than ``count`` bits.
-    """
-    groups = strata(graph)
+    """At least ``count`` distinct single-bit flips, drawn by :func:`sample_bits`, as stored."""
     bits = StoredBits.of(graph)
-    drawn = allocate([group.size for group in groups], count=count, minimum=minimum)
-    first = {(block.node, block.parameter): block for block in bits.blocks}
-    positions: list[int] = []
-    for group, amount in zip(groups, drawn, strict=True):
-        block = first[group.node, group.parameter]
-        elements = rng.choice(group.size, int(amount), replace=False)
-        positions.extend(block.first + block.bits * int(e) + group.bit for e in elements)
-    return tuple(map(bits.fault, sorted(positions)))
+    return tuple(map(bits.fault, sample_bits(bits, count, rng=rng, minimum=minimum).tolist()))

@@ -25,15 +25,30 @@ from flow.errors import InputError
 
 RESAMPLES = 2000
 
+# One row per fault. What its bits do not share is null: a fault across layers has no layer. The
+# first fault of a parameter, in the order of the list, places the groups of that parameter.
+FAULTS_VIEW = """
+    CREATE VIEW faults AS
+    SELECT *, min(fault) OVER (PARTITION BY node, parameter) AS first FROM (
+        SELECT fault, any_value(level) AS level, any_value(chip) AS chip,
+            any_value(weight) AS weight, count(node) AS flips,
+            CASE WHEN count(DISTINCT memory) = 1 THEN any_value(memory) END AS memory,
+            CASE WHEN count(DISTINCT node) = 1 THEN any_value(node) END AS node,
+            CASE WHEN count(DISTINCT parameter) = 1 THEN any_value(parameter) END AS parameter,
+            CASE WHEN count(DISTINCT bit) = 1 THEN any_value(bit) END AS bit
+        FROM bits GROUP BY fault)
+"""
+
 
 class By(StrEnum):
     """How faults are grouped; the value is the SQL that names a fault's group."""
 
     ALL = "'all stored bits'"
-    LAYER = "node"
-    MEMORY = "memory"
-    PARAMETER = "node || '.' || parameter"
-    BIT = "node || '.' || parameter || ' bit ' || lpad(bit::varchar, 2, '0')"
+    LAYER = "coalesce(node, 'several layers')"
+    MEMORY = "coalesce(memory, 'several memories')"
+    PARAMETER = "coalesce(node || '.' || parameter, 'several parameters')"
+    BIT = "coalesce(node || '.' || parameter || ' bit ' || lpad(bit::varchar, 2, '0'), 'several')"
+    LEVEL = "level::varchar"
     IMAGE = "'image ' || lpad(image::varchar, 6, '0')"
 
 
@@ -166,11 +181,8 @@ def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
         raise InputError(f"{directory}: no unit is completed yet; resume the campaign")
     with duckdb.connect() as database:
         database.read_parquet(shards).create_view("results")
-        listed = database.read_parquet(str(directory / "faults.parquet"))
-        # Lists are in the order of the network, so a parameter's first fault places its groups.
-        listed.project("*, min(fault) OVER (PARTITION BY node, parameter) AS first").create_view(
-            "faults"
-        )
+        database.read_parquet(str(directory / "faults.parquet")).create_view("bits")
+        database.execute(FAULTS_VIEW)
         cursor = database.execute(sql)
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from flow.ir import Fault, Graph
+from flow.ir import Array, Fault, Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,11 @@ class StoredBits:
     def __iter__(self) -> Iterator[Fault]:
         """A flip of every bit, in order."""
         return map(self.fault, range(len(self)))
+
+    def block_numbers(self, positions: Array) -> Array:
+        """Which of ``blocks`` holds each of the bits numbered ``positions``."""
+        firsts = [block.first for block in self.blocks]
+        return np.searchsorted(firsts, positions, side="right") - 1
 
     def fault(self, position: int) -> Fault:
         """The flip of bit number ``position``.

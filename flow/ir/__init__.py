@@ -1,7 +1,7 @@
 """The integer dataflow graph: the one representation every stage of the flow reads."""
 
 from flow.ir.arrays import Array, integers
-from flow.ir.fault import Fault, Kind, apply_faults
+from flow.ir.fault import Fault, Kind, apply_faults, as_flips
 from flow.ir.graph import Affine, Graph, Node, Op
 from flow.ir.types import Edge, IntType
 
@@ -16,5 +16,6 @@ __all__ = [
     "Node",
     "Op",
     "apply_faults",
+    "as_flips",
     "integers",
 ]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flow.ir.arrays import Array
+
+if TYPE_CHECKING:
+    from flow.ir.graph import Graph
 
 
 class Kind(StrEnum):
@@ -44,6 +47,26 @@ class Fault:
     def __str__(self) -> str:
         index = ",".join(map(str, self.index))
         return f"{self.kind} {self.node}.{self.parameter}[{index}] bit {self.bit}"
+
+
+def as_flips(graph: Graph, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """The flips that leave the same stored codes as ``faults``, which name no bit twice.
+
+    A bit stuck at the value that it stores has no flip.
+
+    Raises:
+        KeyError: the graph has no such node, or it stores no such parameter.
+    """
+    found = []
+    for fault in faults:
+        if fault.kind is not Kind.FLIP:
+            op: Any = graph.node(fault.node).op
+            code = int(op.stored[fault.parameter].encode(getattr(op, fault.parameter)[fault.index]))
+            if fault.apply(code) == code:
+                continue
+            fault = replace(fault, kind=Kind.FLIP)
+        found.append(fault)
+    return tuple(found)
 
 
 def apply_faults(op: Any, faults: Iterable[Fault]) -> Any:

@@ -174,7 +174,7 @@ def test_every_stage_takes_it_or_names_the_node(network, tmp_path):
     )
     assert attacked.steps[0].loss > attacked.clean_loss
     flips = [StoredBits.of(graph).fault(k) for k in range(0, 300, 7)]
-    answers = evaluate_faults(graph, few, flips)
+    answers = evaluate_faults(graph, few, [(fault,) for fault in flips])
     for fault, logits in zip(flips, answers.logits, strict=True):
         np.testing.assert_array_equal(logits, graph.evaluate_all(few, [fault])[graph.logits])
     make_plan(graph)

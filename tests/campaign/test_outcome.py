@@ -47,10 +47,10 @@ def test_all_faults_at_once_equal_the_reference_fault_by_fault(graph):
     x = random_inputs(graph, 7)
     y = random_labels(graph, x)
     flips = single_flips(graph, x, y=y)
-    faults = tuple(flips.bits)
+    faults = [(fault,) for fault in flips.bits]
     found = evaluate_faults(graph, x, faults)
     for position in range(0, len(faults), 7):
-        wanted = reference(graph, x, faults[position : position + 1])
+        wanted = reference(graph, x, faults[position])
         np.testing.assert_array_equal(found.logits[position], wanted.logits)
         np.testing.assert_array_equal(found.classes[position], wanted.classes)
 
@@ -61,7 +61,7 @@ def test_outcomes_of_all_single_flips_equal_the_exhaustive_analysis(graph):
     x = random_inputs(graph, 7)
     y = random_labels(graph, x)
     flips = single_flips(graph, x, y=y)
-    found = evaluate_faults(graph, x, tuple(flips.bits))
+    found = evaluate_faults(graph, x, [(fault,) for fault in flips.bits])
     outcome, direction = classify(reference(graph, x), found, y)
     for effect, names, name in (
         (Effect.MASKED, outcome, "masked"),

@@ -39,10 +39,10 @@ def test_a_broken_certificate_breaks_again(broken, tmp_path):
     assert found.answers["model"] == found.answers["batched"]
     assert found.first_differing is None
     x = np.array([case.image])
-    clean, struck = graph.evaluate_all(x), graph.evaluate_all(x, [case.fault])
+    clean, struck = graph.evaluate_all(x), graph.evaluate_all(x, case.faults)
     changed = {n.name: int((struck[n.output] != clean[n.output]).sum()) for n in graph.nodes}
     assert {step.node: step.changed for step in found.trace} == changed
-    assert found.first_changed == case.fault.node
+    assert found.first_changed == case.faults[0].node
     assert changed["argmax"] == 1
 
 
@@ -73,9 +73,9 @@ def test_a_reproducer_of_another_network_is_refused(broken, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "not a reproducer of format 1"),
+        ({"format": 1}, "not a reproducer of format 2"),
         ({"claim": "the earth is flat"}, "damaged"),
-        ({"fault": {"node": "fc0"}}, "damaged"),
+        ({"faults": [{"node": "fc0"}]}, "damaged"),
         ({"image": None}, "damaged"),
         ({"extra": 1}, "damaged"),
     ],

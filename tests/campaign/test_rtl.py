@@ -9,7 +9,7 @@ import pytest
 
 from flow.build import build, load_build
 from flow.build.manifest import save_manifest, sha256
-from flow.campaign import Recipe, replay, run_campaign
+from flow.campaign import Burst, Multiple, Rates, Recipe, Stuck, replay, run_campaign
 from flow.campaign.execute import execute
 from flow.campaign.model import evaluate_faults, reference
 from flow.campaign.prepare import prepare
@@ -73,6 +73,24 @@ def test_every_pair_agrees_in_model_and_rtl(network, compiled):
     assert set(record.seconds) == {"model", "rtl"}
 
 
+@pytest.mark.parametrize(
+    "faults",
+    [
+        Burst(count=30, bits=3),
+        Multiple(count=15, flips=(2, 9)),
+        Stuck(count=45, value=1),
+        Rates(rates=(0.0, 0.05, 0.3), chips=8),
+    ],
+    ids=lambda model: model.model,
+)
+def test_every_fault_model_agrees_in_model_and_rtl(network, compiled, tmp_path, faults):
+    folder, data = network
+    made = recipe(folder / "build", faults=faults)
+    record = run_campaign(made, data, out=tmp_path / "out", cache=compiled)
+    assert record.pairs == record.faults * 6
+    assert record.changed_pairs > 0
+
+
 def test_rtl_with_one_wrong_bit_is_caught_and_its_reproducer_fails_again(network, compiled):
     folder, data = network
     wrong = corrupted(folder, "wrong", flip_lowest_bit)
@@ -82,7 +100,7 @@ def test_rtl_with_one_wrong_bit_is_caught_and_its_reproducer_fails_again(network
     assert f"bitproof replay {out / 'reproducer.json'}" in str(error.value)
     assert not list((out / "shards").iterdir())
     case = load_reproducer(out / "reproducer.json")
-    assert case.fault is None  # the clean run is wrong already
+    assert case.faults == ()  # the clean run is wrong already
     assert case.answers["model"] != case.answers["rtl"]
     found = replay(out / "reproducer.json", cache=compiled)
     assert found.reproduced
@@ -101,7 +119,7 @@ def test_a_single_wrong_pair_is_found_in_class_or_logits_alone(
     folder, data = network
     campaign = prepare(recipe(folder / "build"), data)
     unit = campaign.units[0]
-    faults = campaign.faults.faults[unit.first : unit.last]
+    faults = tuple(campaign.faults.part(unit.first, unit.last))
     clean = reference(campaign.graph, campaign.x)
     right = evaluate_faults(campaign.graph, campaign.x, faults)
     logits = np.concatenate([clean.logits[None], right.logits])
@@ -112,13 +130,13 @@ def test_a_single_wrong_pair_is_found_in_class_or_logits_alone(
         logits[18, 4, 1] = -1 if wrong == "hang" else logits[18, 4, 1] + 1
 
     def simulated(directory, x, sites, *, cache):
-        assert [site.fault for group in sites for site in group] == list(faults)
+        assert [tuple(site.fault for site in group) for group in sites] == [(), *faults]
         hung = (classes < 0).any(axis=1).astype(int)
         return FaultResponse(logits, classes, hung, detected=np.zeros_like(classes), cycles=0)
 
     monkeypatch.setattr("sim.accelerator.simulate_faults", simulated)
     case = execute(campaign, unit, cache=compiled)
-    assert (case.fault, case.position) == (faults[17], campaign.images[4])
+    assert (case.faults, case.position) == (faults[17], campaign.images[4])
     assert case.image == tuple(campaign.x[4])
     assert case.answers["rtl"] == Answer(tuple(logits[18, 4]), classes[18, 4])
     assert case.answers["model"] == Answer(tuple(right.logits[17, 4]), right.classes[17, 4])

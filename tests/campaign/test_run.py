@@ -51,7 +51,7 @@ def run(tmp_path, graph, data, *, out="out", resume=False, flips=None, progress=
 def test_every_row_equals_the_reference_run_with_that_fault(tmp_path, graph, data):
     record = run(tmp_path, graph, data)
     rows, _ = table_of(tmp_path / "out")
-    faults = load_faults(tmp_path / "out" / "faults.parquet", graph=graph).faults
+    faults = load_faults(tmp_path / "out" / "faults.parquet", graph=graph)
     x, labels = data
     assert record.pairs == len(rows["fault"]) == len(faults) * 5
     clean = graph.evaluate_all(x)
@@ -60,7 +60,7 @@ def test_every_row_equals_the_reference_run_with_that_fault(tmp_path, graph, dat
         *(rows[key] for key in ("fault", "image", "label", "clean_class", "class", "outcome")),
         strict=True,
     ):
-        struck = graph.evaluate_all(x[image : image + 1], [faults[fault]])
+        struck = graph.evaluate_all(x[image : image + 1], faults[fault])
         assert label == labels[image]
         assert was == clean[graph.output][image]
         assert now == struck[graph.output][0]
@@ -283,12 +283,12 @@ def test_stuck_bits_run_in_the_model_but_are_not_certified(tmp_path, graph, data
     run(tmp_path, graph, data)
     path = tmp_path / "out" / "faults.parquet"
     flips = load_faults(path, graph=graph)
-    stuck = replace(flips, faults=tuple(replace(f, kind="stuck1") for f in flips.faults))
-    save_faults(stuck, tmp_path / "stuck.parquet", graph=graph)
+    stuck = replace(flips, kind=np.full_like(flips.kind, 2))
+    save_faults(stuck, tmp_path / "stuck.parquet")
     settings = {"faults": None, "fault_list": tmp_path / "stuck.parquet"}
-    with pytest.raises(InputError, match="only flips can be certified"):
-        run(tmp_path, graph, data, out="stuck", **settings)
-    record = run(tmp_path, graph, data, out="stuck", certify=False, **settings)
+    with pytest.raises(InputError, match="only single flips can be certified"):
+        run(tmp_path, graph, data, out="stuck", certify=True, **settings)
+    record = run(tmp_path, graph, data, out="stuck", **settings)
     assert record.certified_images is None
     assert record.outcomes["masked"] > 0
 

@@ -82,12 +82,13 @@ def test_groups_are_named_in_the_order_of_the_network(finished):
 def test_a_bit_positions_shares_are_the_plain_fractions_of_its_pairs(finished):
     graph, out, _ = finished
     rows, _ = table_of(out)
-    faults = load_faults(out / "faults.parquet", graph=graph).faults
+    faults = load_faults(out / "faults.parquet", graph=graph)
     for group in shares(out, By.BIT):
         mine = [
             i
             for i, f in enumerate(rows["fault"])
-            if f"{faults[f].node}.{faults[f].parameter} bit {faults[f].bit:02d}" == group.group
+            for (fault,) in [faults[f]]
+            if f"{fault.node}.{fault.parameter} bit {fault.bit:02d}" == group.group
         ]
         critical = sum(rows["outcome"][i] == "critical" for i in mine)
         right = sum(rows["class"][i] == rows["label"][i] for i in mine)
@@ -101,7 +102,7 @@ def test_a_bit_positions_shares_are_the_plain_fractions_of_its_pairs(finished):
 
 def test_a_census_gives_the_true_shares_of_all_stored_bits(census):
     graph, out, (x, y) = census
-    faults = tuple(StoredBits.of(graph))
+    faults = [(fault,) for fault in StoredBits.of(graph)]
     answers, clean = evaluate_faults(graph, x, faults), reference(graph, x)
     changed = answers.classes != clean.classes
     (whole,) = shares(out)

@@ -103,7 +103,7 @@ def test_engine_campaign_and_certificates_equal_the_reference_on_wrapping_flips(
     flips = single_flips(graph, x, y=y)
     engine = BatchedEngine(graph)
     chosen = wrapping[::5]
-    answers = evaluate_faults(graph, x, chosen)
+    answers = evaluate_faults(graph, x, [(fault,) for fault in chosen])
     clean = graph.evaluate_all(x)
     right = clean["class"] == y
     critical = np.unpackbits(flips.critical, axis=1, count=len(x)).astype(bool)
@@ -120,5 +120,5 @@ def test_engine_campaign_and_certificates_equal_the_reference_on_wrapping_flips(
 
 
 def test_a_wrap_changes_classes_too(graph, wrapping, data):
-    classes = evaluate_faults(graph, data.test_x[:40], wrapping).logits.argmax(axis=2)
+    classes = evaluate_faults(graph, data.test_x[:40], [(fault,) for fault in wrapping]).classes
     assert (classes != graph.evaluate(data.test_x[:40])).any()

@@ -1,0 +1,96 @@
+"""What happens to stored bits in a campaign, as a table ``[faults]`` of its file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from flow.campaign.sample import sample_size
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Drawn(BaseModel):
+    """Draws: ``count`` of them, or as many as ``margin`` needs at ``confidence``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: Count | None = None
+    margin: Share | None = None
+    confidence: Share = 0.95
+
+    @model_validator(mode="after")
+    def _one_size(self) -> _Drawn:
+        if (self.count is None) == (self.margin is None):
+            raise ValueError("give either 'count' or 'margin'")
+        if self.margin is None and "confidence" in self.model_fields_set:
+            raise ValueError("'confidence' is of 'margin'; leave it out or give that")
+        return self
+
+    def size(self, population: int) -> int:
+        """How many to draw from so many possible faults."""
+        if self.count is not None:
+            return self.count
+        assert self.margin is not None, "one of the two is there"
+        return sample_size(population, margin=self.margin, confidence=self.confidence)
+
+
+class Single(_Drawn):
+    """One stored bit inverted; ``per_stratum`` at least of each bit position of each parameter."""
+
+    model: Literal["single"] = "single"
+    per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
+
+
+class Stuck(_Drawn):
+    """One stored bit that reads ``value`` whatever was written."""
+
+    model: Literal["stuck"] = "stuck"
+    value: Literal[0, 1]
+    per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
+
+
+class Multiple(_Drawn):
+    """So many distinct bits inverted together, anywhere; ``count`` draws for each number."""
+
+    model: Literal["multiple"] = "multiple"
+    flips: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Burst(_Drawn):
+    """So many neighbouring bits of one memory word inverted together; needs a build."""
+
+    model: Literal["burst"] = "burst"
+    bits: Annotated[int, Field(strict=True, ge=2)]
+
+
+class Rates(BaseModel):
+    """Persistent random bit errors: each bit of a chip inverted at a rate.
+
+    A chip's pattern at one rate is contained in its pattern at every higher rate.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Literal["rate"] = "rate"
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1)]
+    chips: Count
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Rates:
+        if len(set(self.rates)) != len(self.rates):
+            raise ValueError("'rates' lists a rate twice")
+        return self
+
+
+FaultModel = Single | Stuck | Multiple | Burst | Rates
+MODELS: dict[str, type[FaultModel]] = {
+    "single": Single,
+    "stuck": Stuck,
+    "multiple": Multiple,
+    "burst": Burst,
+    "rate": Rates,
+}

@@ -25,13 +25,14 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
 
 
 def pixels(kind: IntType) -> nn.Module:
-    """The input quantizer: scale 1, so it changes no pixel; it tells the exported file what the
-    input's integers are."""
+    """The input quantizer: scale 1, so it changes no integer of ``kind``; it tells the exported
+    file what the input's integers are."""
     return qnn.QuantIdentity(
-        act_quant=Uint8ActPerTensorFloat,
+        act_quant=Int8ActPerTensorFloat if kind.signed else Uint8ActPerTensorFloat,
         bit_width=kind.bits,
         scaling_impl_type="const",
-        scaling_init=float(kind.code_hi),  # brevitas divides by the largest code: scale 1
+        # brevitas divides by the largest code, of signed ones by the size of the smallest
+        scaling_init=float(-kind.code_lo if kind.signed else kind.code_hi),
     )
 
 

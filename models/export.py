@@ -32,6 +32,7 @@ from flow.ir import Graph, IntType
 from flow.stages import Images, fitting
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
+from models.layers import input_type
 from models.loop import CHECKPOINT, Machine
 from models.networks import floats, integer_logits
 from models.recipe import load_recipe
@@ -109,7 +110,8 @@ def export(trained: Trained) -> bytes:
         "bitproof.correct": f"{trained.correct}/{trained.total}",
         "bitproof.accuracy": str(trained.accuracy),
     }
-    return qonnx_file(trained.model, floats(recipe.network, data.test_x[:1]), data.type, properties)
+    example = floats(recipe.network, data.test_x[:1])
+    return qonnx_file(trained.model, example, input_type(trained.model), properties)
 
 
 def qonnx_file(

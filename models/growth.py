@@ -7,16 +7,13 @@ nothing to any sum and the network without it computes the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import TypeVar
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from models.recipe import FullyConnected, Stack
+from models.layers import convolution, linear, weighted
 
-Grown = TypeVar("Grown", FullyConnected, Stack)
 _SPEED = 10.0  # how much faster than a weight a logit moves: Adam's steps have one size
 
 
@@ -36,8 +33,10 @@ class Gate(nn.Module):
     """Multiplies each channel by its gate. The first ``base`` channels are always open.
 
     While training, gates are drawn anew for every batch and pass the gradient of the soft gate;
-    in evaluation the channels of ``kept`` are open.
+    once ``fixed``, and in evaluation, the channels of ``kept`` are open and nothing moves.
     """
+
+    fixed: Tensor
 
     def __init__(self, channels: int, base: int, *, start: float, multiple: int = 1) -> None:
         """
@@ -48,6 +47,7 @@ class Gate(nn.Module):
         super().__init__()
         self.base, self.multiple, self.temperature = base, multiple, 1.0
         self.position = nn.Parameter(torch.full((channels - base,), start / _SPEED))
+        self.register_buffer("fixed", torch.tensor(False))
 
     @property
     def logits(self) -> Tensor:
@@ -77,7 +77,7 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Channels are dimension 1."""
-        if self.training:
+        if self.training and not self.fixed:
             hard, soft = gumbel_sigmoid(self.logits, self.temperature)
             gates = hard + (soft - soft.detach())
             gates = torch.cat([gates.new_ones(self.base), gates])
@@ -115,39 +115,55 @@ def gates(model: nn.Module) -> list[Gate]:
     return [module for module in model.modules() if isinstance(module, Gate)]
 
 
-def grown(network: Grown, widths: Sequence[int]) -> Grown:
-    """``network`` with hidden layers of these widths."""
-    if isinstance(network, FullyConnected):
-        return network.model_copy(update={"hidden": list(widths)})
-    rows = len(network.convolutions)
-    convolutions = [
-        (width, *row[1:]) for width, row in zip(widths[:rows], network.convolutions, strict=True)
-    ]
-    return network.model_copy(update={"convolutions": convolutions, "dense": list(widths[rows:])})
+@torch.no_grad()
+def fix(model: nn.Module, *, restart: bool) -> None:
+    """End growth: no gate moves any more. With ``restart`` all weights are drawn anew."""
+    for gate in gates(model):
+        gate.fixed.fill_(True)
+    for module in model.modules() if restart else ():
+        if hasattr(module, "quant_weight"):
+            nn.init.uniform_(module.weight, -1, 1)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.reset_parameters()
 
 
 @torch.no_grad()
-def take_over(model: nn.Sequential, small: nn.Sequential) -> None:
-    """Give ``small``, built from ``grown``, the parameters of the channels that ``model`` keeps.
+def shrunk(model: nn.Sequential) -> nn.Sequential:
+    """The binary network ``model`` without gates and closed channels, in evaluation mode.
 
-    In evaluation both then give the same logits, bit for bit.
+    It gives the same logits, bit for bit.
     """
-    products = [layer for layer in model if hasattr(layer, "quant_weight")]
+    kept = [gate.kept() for gate in gates(model)]
+    products = weighted(model)
     inputs, outputs = products[0].weight.shape[1], len(products[-1].weight)
-    edges = [(torch.arange(inputs), inputs)]
-    edges += [(gate.kept(), gate.channels) for gate in gates(model)]
-    edges.append((torch.arange(outputs), outputs))
-    sides = pairwise(edges)
-    rows = edges[0][0]
-    for old, new in zip([m for m in model if not isinstance(m, Gate)], small, strict=True):
-        if hasattr(old, "quant_weight"):
-            (kept, channels), (rows, _) = next(sides)
-            each = old.weight.shape[1] // channels  # elements of a channel behind Flatten
-            columns = (kept[:, None] * each + torch.arange(each)).flatten()
-            new.weight.copy_(old.weight[rows][:, columns])
-        elif isinstance(old, nn.BatchNorm1d | nn.BatchNorm2d):
-            state = new.state_dict()
-            for name, value in old.state_dict().items():
-                state[name].copy_(value[rows] if value.ndim else value)
+    columns = [torch.arange(inputs), *kept]
+    rows = iter([*kept, torch.arange(outputs)])
+    of = iter(zip(columns, [inputs, *(gate.channels for gate in gates(model))], strict=True))
+    small: list[nn.Module] = []
+    for layer in model:
+        if isinstance(layer, Gate):
+            continue
+        if hasattr(layer, "quant_weight"):
+            stay, (read, channels) = next(rows), next(of)
+            small.append(_product(layer, stay, read, channels))
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            small.append(type(layer)(len(stay)))
+            state = layer.state_dict()
+            small[-1].load_state_dict({k: v[stay] if v.ndim else v for k, v in state.items()})
         else:
-            new.load_state_dict(old.state_dict())
+            small.append(deepcopy(layer))
+    return nn.Sequential(*small).eval()
+
+
+def _product(layer: nn.Module, rows: Tensor, read: Tensor, channels: int) -> nn.Module:
+    """A binary product of ``rows`` that reads some of the ``channels`` that ``layer`` reads."""
+    each = layer.weight.shape[1] // channels  # elements of a channel behind Flatten
+    columns = (read[:, None] * each + torch.arange(each)).flatten()
+    weight = layer.weight[rows][:, columns]
+    if isinstance(layer, nn.Conv2d):
+        kernel, stride = weight.shape[2], layer.stride[0]
+        made = convolution(len(columns), len(rows), kernel, bits=1, stride=stride)
+    else:
+        made = linear(len(columns), len(rows), bits=1)
+    made.weight.copy_(weight)
+    return made

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from flow.ir import Array, Edge, Graph, IntType, Node, Op
-from flow.ops import ArgMax, MatVec, Pad, Reshape, Threshold, Window
+from flow.ops import ArgMax, MatVec, MaxPool, Pad, Reshape, Threshold, Window
 from flow.schedule import ECP5, Dataflow, Folding, MemoryStyle, Unit, cycles, dataflow
 from flow.schedule.area import expected
 
@@ -36,6 +36,7 @@ class Layer:
     kernel: int = 1
     stride: int = 1
     margin: int = 0
+    pool: int = 0  # behind its activation
 
 
 def layers_of(model: nn.Sequential) -> list[Layer]:
@@ -50,6 +51,8 @@ def layers_of(model: nn.Sequential) -> list[Layer]:
             margin = 0
         elif isinstance(module, nn.Linear):
             found.append(Layer(len(module.weight), True))
+        elif isinstance(module, nn.MaxPool2d):
+            found[-1] = replace(found[-1], pool=module.kernel_size)
     return found
 
 
@@ -74,6 +77,9 @@ def binary_graph(
         if number < len(widths):
             zero, ascending = np.zeros((rows, 1), dtype=np.int64), np.ones(rows, dtype=np.int64)
             chain.append(f"act{number}", Threshold(zero, sums, ascending, 0, _SIGN))
+        if layer.pool:
+            square = (layer.pool, layer.pool)
+            chain.append(f"pool{number}", MaxPool(square, square))
     chain.append("argmax", ArgMax())
     return Graph("growing", "x", Edge(shape, pixel), tuple(chain.nodes), "argmax")
 

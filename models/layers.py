@@ -27,13 +27,21 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
 def pixels(kind: IntType) -> nn.Module:
     """The input quantizer: scale 1, so it changes no integer of ``kind``; it tells the exported
     file what the input's integers are."""
-    return qnn.QuantIdentity(
+    quantizer = qnn.QuantIdentity(
         act_quant=Int8ActPerTensorFloat if kind.signed else Uint8ActPerTensorFloat,
         bit_width=kind.bits,
         scaling_impl_type="const",
         # brevitas divides by the largest code, of signed ones by the size of the smallest
         scaling_init=float(-kind.code_lo if kind.signed else kind.code_hi),
     )
+    quantizer.kind = kind
+    return quantizer
+
+
+def input_type(model: nn.Sequential) -> IntType:
+    """The integers that a network of :func:`pixels` first takes."""
+    kind: IntType = model[0].kind
+    return kind
 
 
 def weighted(model: nn.Module) -> list[nn.Module]:

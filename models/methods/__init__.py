@@ -9,7 +9,9 @@ from typing import Annotated
 from pydantic import Field
 
 from models.methods.clipping import Clipping
+from models.methods.ra_bnn import RaBnn
+from models.methods.smoothing import Smoothing
 from models.objective import Method
 
-METHODS: tuple[type[Method], ...] = (Clipping,)
+METHODS: tuple[type[Method], ...] = (Clipping, RaBnn, Smoothing)
 AnyMethod = Annotated[reduce(or_, METHODS), Field(discriminator="kind")]

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from flow.ir import IntType
-from models.growth import Gate, gated, gates, grown, gumbel_sigmoid, take_over
+from models.growth import Gate, fix, gated, gates, gumbel_sigmoid, shrunk
+from models.layers import weighted
 from models.networks import build, floats
-from models.recipe import FullyConnected, Stack
+from models.recipe import Convolutional, FullyConnected, Stack
 
 PIXEL = IntType(8)
 DRAWS = 200_000
@@ -124,18 +125,41 @@ def test_the_masked_network_and_the_shrunk_one_are_equal_bit_for_bit(network, sh
     widths = [len(gate.kept()) for gate in gates(model)]
     assert any(w < gate.channels for w, gate in zip(widths, gates(model), strict=True))
 
-    smaller = grown(network, widths)
-    small = build(smaller, shape=shape, classes=5, pixel=PIXEL)
-    take_over(model, small)
+    small = shrunk(model)
+    assert not gates(small)
+    assert [len(m.weight) for m in weighted(small)] == [*widths, 5]
     x = floats(network, torch.randint(0, 256, (50, *shape)).numpy())
     with torch.no_grad():
-        np.testing.assert_array_equal(model(x), small.eval()(x))
+        np.testing.assert_array_equal(model(x), small(x))
+        model.train()
+        fix(model, restart=False)
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                module.eval()
+        np.testing.assert_array_equal(model(x), small(x))  # also as it trains on
     assert len(small(x).unique(dim=0)) > 1
 
 
-def test_a_grown_network_has_the_widths_and_nothing_else_new():
-    assert grown(DENSE, [5, 6, 7]) == DENSE.model_copy(update={"hidden": [5, 6, 7]})
-    found = grown(CONVOLUTIONAL, [5, 6, 7])
-    assert found.convolutions == [(5, 3, 2), (6, 3, 1)]
-    assert found.dense == [7]
-    assert found.padded
+def test_a_pooled_network_shrinks_too():
+    network = Convolutional(kind="cnv", weight_bits=1, activation_bits=1, width=0.125)
+    model = gated_network(network, (32, 32, 3))
+    small = shrunk(model)
+    assert sum(m.weight.numel() for m in weighted(small)) < sum(
+        m.weight.numel() for m in weighted(model)
+    )
+    x = floats(network, torch.randint(0, 256, (3, 32, 32, 3)).numpy())
+    with torch.no_grad():
+        np.testing.assert_array_equal(model(x), small(x))
+
+
+def test_fixed_gates_get_no_gradient_and_restarted_weights_are_new():
+    model = gated_network(DENSE, (36,)).train()
+    before = [m.weight.detach().clone() for m in weighted(model)]
+    fix(model, restart=False)
+    assert all(torch.equal(a, m.weight) for a, m in zip(before, weighted(model), strict=True))
+    model(torch.ones(4, 36)).sum().backward()
+    assert [gate.position.grad for gate in gates(model)] == [None] * 3
+    fix(model, restart=True)
+    assert not any(torch.equal(a, m.weight) for a, m in zip(before, weighted(model), strict=True))
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    assert all((m.weight == 1).all() and (m.running_mean == 0).all() for m in norms)

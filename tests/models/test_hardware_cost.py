@@ -9,8 +9,8 @@ from flow.ir import IntType
 from flow.ops import MatVec
 from flow.schedule import Folding, dataflow, interval
 from flow.schedule.area import expected
+from models import frozen
 from models.export import qonnx_file
-from models.growth import grown
 from models.hardware_cost import _TABLES, HardwareCost, binary_graph, layers_of
 from models.networks import build, floats, random_network
 from models.recipe import FullyConnected, Stack
@@ -40,6 +40,13 @@ def cost(network, shape, least):
     return HardwareCost.of(layers, least, shape=shape, pixel=PIXEL, lanes=LANES)
 
 
+def narrowed(network, widths):
+    if network is DENSE:
+        return network.model_copy(update={"hidden": widths})
+    rows = [(w, *row[1:]) for w, row in zip(widths[:2], network.convolutions, strict=True)]
+    return network.model_copy(update={"convolutions": rows, "dense": widths[2:]})
+
+
 def floating(widths):
     return [torch.tensor(float(width), requires_grad=True) for width in widths]
 
@@ -62,7 +69,7 @@ def test_at_whole_widths_of_the_grid_it_is_the_schedule_of_that_network(network,
 
 @pytest.mark.parametrize(("network", "shape", "least"), CASES, ids=["dense", "convolutional"])
 def test_its_graph_is_the_shape_of_the_exported_one(network, shape, least, tmp_path):
-    small = grown(network, least)
+    small = narrowed(network, least)
     model = random_network(small, shape=shape, classes=10, pixel=PIXEL, seed=0)
     path = tmp_path / "small.onnx"
     example = floats(small, np.zeros((1, *shape), dtype=np.int64))
@@ -75,6 +82,16 @@ def test_its_graph_is_the_shape_of_the_exported_one(network, shape, least, tmp_p
 
     assert products(ours) == products(real)
     assert [type(n.op) for n in ours.nodes] == [type(n.op) for n in real.nodes]
+
+
+def test_pools_are_where_the_exported_network_has_them():
+    (entry,) = (entry for entry in frozen.entries() if entry.name == "cnv-w1a1")
+    real = lower(entry.path).graph
+    layers = layers_of(build(entry.network, shape=(32, 32, 3), classes=10, pixel=PIXEL))
+    widths = [layer.outputs for layer in layers[:-1]]
+    ours = binary_graph(layers, widths, shape=(32, 32, 3), pixel=PIXEL)
+    assert [type(n.op) for n in ours.nodes] == [type(n.op) for n in real.nodes]
+    assert {n.name: e.shape for n in ours.nodes for e in [ours.edge(n.output)]}["fc6"] == (64,)
 
 
 def test_between_two_widths_it_is_linear_and_its_slope_is_what_a_channel_costs():

@@ -123,10 +123,19 @@ def load_recipe(path: Path) -> Recipe:
         raise InputError(f"{path}: no such recipe") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not a TOML file ({error})") from None
+    return recipe_of(values, where=str(path))
+
+
+def recipe_of(values: dict[str, Any], *, where: str) -> Recipe:
+    """The recipe of these tables.
+
+    Raises:
+        InputError: an unknown key or an impossible value; names ``where`` and the key.
+    """
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_error(error)}") from None
+        raise InputError(f"{where}: {_first_error(error)}") from None
 
 
 def _first_error(error: ValidationError) -> str:

@@ -51,6 +51,31 @@ def train(
 
 
 @verbs.command()
+def study(
+    name: Annotated[str, typer.Argument(help="A file of models/studies, without .toml.")],
+    seeds: Annotated[int | None, typer.Option(min=1, help="Networks per row.")] = None,
+    results: Annotated[Path, typer.Option(help="Where raw numbers go, a file per network.")] = Path(
+        "docs/results"
+    ),
+    json: Json = False,
+) -> None:
+    """Train the networks of a study, measure them, and print its table as Markdown.
+
+    What is done is not done again: a killed study goes on, and a finished one prints its table.
+    """
+    from models.study import load_study, run_study
+
+    plan = load_study(name)
+    record = run_study(
+        plan, seeds=seeds or plan.seeds, results=results, data_root=data_root(), progress=progress
+    )
+    if json:
+        emit(signed(record), as_json=True)
+    else:
+        typer.echo(record["markdown"], nl=False)
+
+
+@verbs.command()
 def lower(
     model: Network,
     output: To,

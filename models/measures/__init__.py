@@ -1,0 +1,16 @@
+"""What a study measures on every network it trains: one file per idea, one entry each here."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Annotated
+
+from pydantic import Field
+
+from models.measures.boxes import Boxes
+from models.measures.flips import AttackedFlips, CertifiedFlips
+from models.measures.measure import Measure
+
+MEASURES: tuple[type[Measure], ...] = (Boxes, CertifiedFlips, AttackedFlips)
+AnyMeasure = Annotated[reduce(or_, MEASURES), Field(discriminator="kind")]

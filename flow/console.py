@@ -16,6 +16,7 @@ from flow.atomic import write_json
 
 STDERR = Console(stderr=True, highlight=False)
 STDOUT = Console(highlight=False, markup=False)
+WIDE = 240  # columns of a table that is not printed on a terminal
 SHOWN = 8  # entries of a list that are printed
 
 
@@ -64,7 +65,9 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_column(key, justify="left" if isinstance(rows[0][key], str) else "right")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    STDOUT.print(table)
+    # a file has no edge at which a column would have to be cut
+    wide = Console(highlight=False, markup=False, width=WIDE)
+    (STDOUT if STDOUT.is_terminal else wide).print(table)
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

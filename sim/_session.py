@@ -128,17 +128,40 @@ class Session:
         """
         with tempfile.TemporaryDirectory(prefix="accelerator.") as name:
             work = Path(name)
-            (work / "images").symlink_to((self.build.directory / "images").resolve())
-            (work / "stimulus.hex").write_text(image_text(self._stimulus))
-            job = self._job(runs, config) | {"offer": offer, "accept": accept}
-            (work / "job.json").write_text(json.dumps(job))
-            words = f"+words={len(self._stimulus)}"
-            simulate(self._compiled, BENCH, work=work, plusargs=[words])
-            summary = json.loads((work / "summary.json").read_text())
-            if "error" in summary:
-                raise ClaimError(f"{self.build.directory}: {summary['error']}")
+            job = self.job() | {"offer": offer, "accept": accept}
+            job |= {"config": list(config), "runs": list(runs)}
+            self.simulate(job, BENCH, work=work)
+            summary = self.summary(work)
             text = (work / "results.txt").read_bytes()
-        return self._decode(text, len(runs), summary)
+        logits, classes, taken, detected = self.decode(text, len(runs) * len(self.x))
+        shape = (len(runs), len(self.x))
+        never: NDArray[np.bool_] = (classes < 0).reshape(shape)
+        return Results(
+            logits=logits.reshape(*shape, -1),
+            classes=classes.reshape(shape),
+            taken=taken.reshape(shape),
+            hung=np.asarray(never.any(axis=1)),
+            detected=detected.reshape(shape),
+            summary=summary,
+        )
+
+    def simulate(self, job: Mapping[str, Any], bench: str, *, work: Path) -> None:
+        """Run ``bench`` on the images in the folder ``work``."""
+        (work / "images").symlink_to((self.build.directory / "images").resolve())
+        (work / "stimulus.hex").write_text(image_text(self._stimulus))
+        (work / "job.json").write_text(json.dumps(job))
+        simulate(self._compiled, bench, work=work, plusargs=[f"+words={len(self._stimulus)}"])
+
+    def summary(self, work: Path) -> dict[str, Any]:
+        """What the bench left in the folder ``work``.
+
+        Raises:
+            ClaimError: the bench found something wrong.
+        """
+        found: dict[str, Any] = json.loads((work / "summary.json").read_text())
+        if "error" in found:
+            raise ClaimError(f"{self.build.directory}: {found['error']}")
+        return found
 
     @cached_property
     def _compiled(self) -> CompiledDesign:
@@ -174,10 +197,8 @@ class Session:
         codes = kind.encode(self.x.astype(np.int64)).reshape(-1, self.net.input.lanes)
         return code_bits(codes, kind.bits)
 
-    def _job(
-        self, runs: Sequence[Sequence[tuple[str, int, str]]], config: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """What ``sim/bench/accelerator_bench.py`` reads."""
+    def job(self) -> dict[str, Any]:
+        """What every bench of the harness reads."""
         busy = sum(unit_cycles(self.graph, self.plan.folding).values())
         return {
             "memories": {
@@ -192,19 +213,20 @@ class Session:
             "images": len(self.x),
             "watchdog": 256 * (busy + len(self._stimulus) // len(self.x)) + 1000,
             "tail": TAIL,
-            "config": list(config),
-            "runs": list(runs),
         }
 
-    def _decode(self, text: bytes, runs: int, summary: Mapping[str, Any]) -> Results:
-        """Fixed-width lines, ``cycle word detected`` in hexadecimal, to integers."""
+    def decode(self, text: bytes, owed: int) -> tuple[Array, Array, Array, NDArray[np.bool_]]:
+        """Fixed-width lines, ``cycle word detected`` in hexadecimal, to integers.
+
+        Logits (owed, classes), class, cycle and detection (owed,); -1 for what never came.
+        """
         logit = self.graph.type_of(self.graph.logits)
         classes = self.graph.edge(self.graph.logits).elements
         bits = self.net.output.bits
         digits = -(-bits // 4)
         lines = np.frombuffer(text, np.uint8).reshape(-1, 8 + 1 + digits + 3)
-        if len(lines) != runs * len(self.x):
-            raise ClaimError(f"{len(lines)} results where {runs * len(self.x)} are owed")
+        if len(lines) != owed:
+            raise ClaimError(f"{len(lines)} results where {owed} are owed")
         nibbles = np.where(lines > ord("9"), lines - (ord("a") - 10), lines - ord("0"))
         cycle = _number(_bits(nibbles[:, :8]))
         word = _bits(nibbles[:, 9 : 9 + digits])
@@ -212,15 +234,11 @@ class Session:
         codes = _number(word[:, :span].reshape(-1, classes, logit.bits))
         chosen = _number(word[:, span:bits])
         never = cycle == NEVER
-        logits = np.where(never[:, None], -1, logit.decode(codes))
-        shape = (runs, len(self.x))
-        return Results(
-            logits=logits.reshape(*shape, classes),
-            classes=np.where(never, -1, chosen).reshape(shape),
-            taken=cycle.reshape(shape),
-            hung=never.reshape(shape).any(axis=1),
-            detected=(nibbles[:, 9 + digits + 1] == 1).reshape(shape),
-            summary=summary,
+        return (
+            np.where(never[:, None], -1, logit.decode(codes)),
+            np.where(never, -1, chosen),
+            np.where(never, -1, cycle),
+            nibbles[:, 9 + digits + 1] == 1,
         )
 
 

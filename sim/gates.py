@@ -155,8 +155,6 @@ class _GateSession(Session):
             arguments=models,
         )
 
-    def _job(
-        self, runs: Sequence[Sequence[tuple[str, int, str]]], config: Sequence[Mapping[str, Any]]
-    ) -> dict[str, Any]:
-        """As for the RTL, but without the names that are gone: memories and FIFOs."""
-        return super()._job(runs, config) | {"memories": {}, "fifos": {}}
+    def job(self) -> dict[str, Any]:
+        """Without what synthesis renames."""
+        return Session.job(self) | {"memories": {}, "fifos": {}}

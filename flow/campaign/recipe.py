@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,8 @@ from pydantic import (
 
 from flow.campaign.faultmodel import MODELS, Burst, FaultModel, Single
 from flow.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Engine(StrEnum):
@@ -88,6 +90,20 @@ class Recipe(BaseModel):
 
 
 def load_recipe(path: Path) -> Recipe:
+    """Read the file of a campaign on stored bits: :func:`read_recipe`."""
+    return read_recipe(path, Recipe)
+
+
+def recipe_target(path: Path) -> str:
+    """What the campaign file at ``path`` strikes: ``memories`` unless it says ``registers``."""
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return "memories"  # whose reader says what is wrong
+    return "registers" if document.get("target") == "registers" else "memories"
+
+
+def read_recipe(path: Path, model: type[Model]) -> Model:
     """Read a campaign file.
 
     Raises:
@@ -95,21 +111,21 @@ def load_recipe(path: Path) -> Recipe:
             the message names the key.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text()))
+        return model.model_validate(tomllib.loads(path.read_text()))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; docs/examples has campaigns to copy") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: not TOML ({error}); correct it") from None
     except ValidationError as error:
-        raise InputError(f"{path}: {_first(error)}") from None
+        raise InputError(f"{path}: {_first(error, model)}") from None
 
 
-def _first(error: ValidationError) -> str:
+def _first(error: ValidationError, model: type[BaseModel]) -> str:
     """The first fault pydantic found, as one line."""
     found = error.errors()[0]
     key = ".".join(map(str, found["loc"]))
     if found["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; known are {', '.join(Recipe.model_fields)}"
+        return f"unknown key {key!r}; known are {', '.join(model.model_fields)}"
     if found["type"] == "missing":
         return f"key {key!r} is missing; add it"
     reason = found["msg"].removeprefix("Value error, ")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from itertools import islice
-from multiprocessing import connection
+from functools import partial
 from pathlib import Path
 
 from flow.atomic import write_json
 from flow.campaign.execute import execute
 from flow.campaign.faultfile import load_faults, save_faults
 from flow.campaign.lock import LOCK, directory_lock
+from flow.campaign.pool import in_processes
 from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
 from flow.campaign.recipe import Recipe
 from flow.campaign.reproducer import Reproducer, save_reproducer
@@ -173,38 +169,8 @@ def _results(
     campaign: Campaign, pending: Sequence[Unit], *, cache: Path
 ) -> Generator[UnitResult | Reproducer, None, None]:
     """The pending units, in the order they end; only the caller writes."""
-    workers = min(campaign.recipe.workers, len(pending))
-    if workers <= 1:
-        for unit in pending:
-            yield execute(campaign, unit, cache=cache)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        waiting = iter(pending)
-        running: set[Future[UnitResult | Reproducer]] = set()
-        try:
-            while True:
-                for unit in islice(waiting, 2 * workers - len(running)):
-                    running.add(pool.submit(execute, campaign, unit, cache=cache))
-                if not running:
-                    return
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when the campaign's process is killed, instead of waiting for work."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "runs in workers only"
-
-    def watch() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    work = partial(execute, campaign, cache=cache)
+    return in_processes(work, pending, workers=campaign.recipe.workers)
 
 
 def _record(

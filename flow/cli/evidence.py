@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flow.cli.common import help_alone, images_of, signed
+from flow.cli.upsets import list_registers, run_upset_campaign, show_upset_campaign
 from flow.console import emit, progress
 from flow.errors import ClaimError, InputError
 from flow.options import (
@@ -24,7 +25,7 @@ from flow.options import (
 )
 
 verbs = typer.Typer()
-campaigns = typer.Typer(help="Fault campaigns: run, resume, show.")
+campaigns = typer.Typer(help="Fault campaigns: run, resume, show, registers.")
 campaigns.callback(invoke_without_command=True)(help_alone)
 verbs.add_typer(campaigns, name="campaign")
 
@@ -118,8 +119,20 @@ def campaign_show(
 ) -> None:
     """The results of a finished campaign."""
     from flow.campaign import summary
+    from flow.campaign.upsets.show import is_upset_campaign
 
+    if is_upset_campaign(directory):
+        show_upset_campaign(directory, json)
+        return
     emit(signed(summary(directory)), as_json=json)
+
+
+@campaigns.command("registers")
+def campaign_registers(
+    build: Annotated[Path, typer.Argument(help="A build directory.")], json: Json = False
+) -> None:
+    """The flip-flops of an accelerator, which a campaign on registers strikes."""
+    list_registers(build, json)
 
 
 @verbs.command()
@@ -145,7 +158,11 @@ def _campaign(
 ) -> None:
     from flow import evidence
     from flow.campaign import load_recipe
+    from flow.campaign.recipe import recipe_target
 
+    if recipe_target(recipe) == "registers":
+        run_upset_campaign(recipe, out, cache, as_json, resume=resume, replace=replace)
+        return
     loaded = load_recipe(recipe)
     images = images_of(loaded.data, None)
     with progress(f"campaign {loaded.name}") as step:

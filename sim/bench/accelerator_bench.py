@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +18,63 @@ from cocotb.handle import Immediate
 from cocotb.triggers import Timer
 
 PERIOD = 10  # ns, of the clock inside the harness
+Bench = Callable[[Any, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 @cocotb.test()
 async def run_job(dut: Any) -> None:
     """One run of all images for every group of deposits, then every memory against its image."""
+    await report(_run, dut)
+
+
+async def report(run: Bench, dut: Any) -> None:
+    """Give ``run`` the job and write down its summary, or what it asserts in vain."""
     job = json.loads(Path("job.json").read_text())
     try:
-        summary = await _run(dut, job)
+        summary = await run(dut, job)
     except AssertionError as error:
         summary = {"error": str(error)}
     Path("summary.json").write_text(json.dumps(summary))
 
 
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
-    memories = {name: _words(dut, entry["instance"]) for name, entry in job["memories"].items()}
-    images = {name: _image(Path(entry["image"])) for name, entry in job["memories"].items()}
+    memories, images = stored(dut, job)
     summary: dict[str, Any] = {"extra": [], "protocol": [], "detected": [], "cycles": 0}
     for name in ("first", "images", "watchdog", "tail", "offer", "accept"):
         getattr(dut, name).value = job[name]
     await Timer(PERIOD, "ns")
-    for name, words in images.items():
-        _expect_equal(f"{name} as loaded", _hash(_read(memories[name], words)), _hash(words))
+    expect_images(memories, images, "as loaded")
     if job["config"]:
         summary["config"] = [await _configure(dut, **access) for access in job["config"]]
     for deposits in job["runs"]:
         for name, word, mask in deposits:
-            _deposit(memories[name][word], images[name][word] ^ int(mask, 16), f"{name}[{word}]")
+            deposit(memories[name][word], images[name][word] ^ int(mask, 16), f"{name}[{word}]")
         dut.start.set(Immediate(1 - int(dut.start.value)))
         await dut.done.value_change
         for name, word, _ in deposits:
-            _deposit(memories[name][word], images[name][word], f"{name}[{word}] restored")
+            deposit(memories[name][word], images[name][word], f"{name}[{word}] restored")
         summary["extra"].append(int(dut.extra_q.value))
         summary["protocol"].append(int(dut.protocol_q.value))
         summary["detected"].append(int(dut.detected.value))
         summary["cycles"] += int(dut.total_q.value)
     summary["high_water"] = {
-        edge: int(_at(dut, instance).high_water_q.value) for edge, instance in job["fifos"].items()
+        edge: int(at(dut, instance).high_water_q.value) for edge, instance in job["fifos"].items()
     }
-    for name, words in images.items():
-        _expect_equal(f"{name} at the end", _hash(_read(memories[name], words)), _hash(words))
+    expect_images(memories, images, "at the end")
     return summary
+
+
+def stored(dut: Any, job: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """Every parameter memory, and the words of its image, by name."""
+    memories = {name: _words(dut, entry["instance"]) for name, entry in job["memories"].items()}
+    images = {name: _image(Path(entry["image"])) for name, entry in job["memories"].items()}
+    return memories, images
+
+
+def expect_images(memories: Mapping[str, Any], images: Mapping[str, list[int]], when: str) -> None:
+    """Fail unless every memory holds its image."""
+    for name, words in images.items():
+        expect_equal(f"{name} {when}", _hash(_read(memories[name], words)), _hash(words))
 
 
 async def _configure(dut: Any, *, memory: int, address: int, data: str | None) -> str | None:
@@ -80,17 +96,20 @@ async def _configure(dut: Any, *, memory: int, address: int, data: str | None) -
     return word
 
 
-def _deposit(word: Any, value: int, what: str) -> None:
+def deposit(word: Any, value: int, what: str) -> None:
+    """Write ``value`` now and read it back."""
     word.set(Immediate(value))
-    _expect_equal(what, int(word.value), value)
+    expect_equal(what, int(word.value), value)
 
 
-def _expect_equal(what: str, found: int | str, wanted: int | str) -> None:
+def expect_equal(what: str, found: int | str, wanted: int | str) -> None:
+    """Fail, with both values, unless they are the same."""
     if found != wanted:
         raise AssertionError(f"{what}: {found} where {wanted} was written")
 
 
-def _at(dut: Any, instance: str) -> Any:
+def at(dut: Any, instance: str) -> Any:
+    """What has the hierarchical name ``instance`` below the accelerator."""
     handle = dut.u_accelerator
     for name, place in re.findall(r"(\w+)(?:\[(\d+)\])?", instance):
         handle = getattr(handle, name)
@@ -99,7 +118,7 @@ def _at(dut: Any, instance: str) -> Any:
 
 
 def _words(dut: Any, instance: str) -> Any:
-    return _at(dut, instance).words
+    return at(dut, instance).words
 
 
 def _image(path: Path) -> list[int]:

@@ -2,7 +2,9 @@
 //
 // Reference    flow.ir.Graph.evaluate, compared afterwards in sim/accelerator.py
 // Run          a change of `start` resets the accelerator, streams images first .. first+images-1
-//              back to back and ends with a change of `done`
+//              back to back and ends with a change of `done`; with keep = 1 it does not reset
+// Strike       `struck` changes in the middle of cycle `strike` of a run, for the bench to upset
+//              a register between two clock edges; -1 never
 // Record       one line per output word in results.txt: cycle since the first offered beat, word,
 //              whether a memory has given a damaged word until then; a run that times out writes
 //              cycle ffffffff for each word it still owed
@@ -36,8 +38,9 @@ module accelerator_harness #(
   initial results = $fopen("results.txt", "w");
 
   // written by the bench while the harness is idle
-  bit start;
+  bit start, keep;
   int first, images, watchdog, tail;
+  int strike = -1;
   int offer = 256, accept = 256;
   logic                      cfg_valid, cfg_write;
   logic [CfgMemoryBits-1:0]  cfg_memory;
@@ -46,7 +49,7 @@ module accelerator_harness #(
   initial {cfg_valid, cfg_write} = '0;
 
   // read by the bench
-  bit done;
+  bit done, struck;
   int extra_q;       // words after the last image, within tail cycles
   int protocol_q;    // words withdrawn or changed before they were taken
   int total_q;       // cycles of the run
@@ -91,18 +94,23 @@ module accelerator_harness #(
   wire may_offer  = offer  > {24'd0, noise_q[7:0]};
   wire may_accept = accept > {24'd0, noise_q[23:16]};
 
+  always @(negedge clk) begin
+    if (running_q && reset_q == 0 && cycle_q == strike) struck = !struck;
+  end
+
   always @(posedge clk) begin
     noise_q <= {noise_q[30:0], noise_q[31] ^ noise_q[21] ^ noise_q[1] ^ noise_q[0]};
     if (!running_q) begin
+      noise_q <= 32'h1;  // every run stalls alike
       rst_nq <= 1'b1;  // out of reset between runs: configuration needs it
       if (start != started_q) begin
         started_q    <= start;
         running_q    <= 1'b1;
-        rst_nq       <= 1'b0;
+        rst_nq       <= keep;
         valid_q      <= 1'b0;
         ready_q      <= 1'b0;
         waiting_q    <= 1'b0;
-        reset_q      <= ResetCycles;
+        reset_q      <= keep ? 1 : ResetCycles;
         next_q       <= first * Beats;
         last_q       <= (first + images) * Beats;
         owed_q       <= images;
@@ -147,6 +155,7 @@ module accelerator_harness #(
         if (tail_q >= tail) begin
           total_q      <= cycle_q;
           running_q    <= 1'b0;
+          valid_q      <= 1'b0;
           done         <= !done;
           $fflush(results);
         end

@@ -14,6 +14,7 @@ BOARD    ?= ulx3s
 MODEL    ?= tfc-digits-w1a1
 NAME      = $(basename $(notdir $(MODEL)))
 FOLDED    = $(CYCLES:%=-%)
+CHOSEN    = $(SEEDS:%=-best-of-%)
 EVIDENCE := compare rtl hls input pixel bits bfa random campaign/record
 RESULTS  := $(foreach n,$(NETWORKS),$(EVIDENCE:%=build/$n/%.json)) $(ON_BOARD:%=build/%/board.json)
 
@@ -32,7 +33,7 @@ demo: $(VENV)/ready  ## the whole line for two networks: train, build, simulate,
 	@$(VENV)/bin/python -m flow.timed "demo (without the environment)" $(MAKE) --no-print-directory -j2 build/report.html
 
 .PHONY: bitstream
-bitstream: build/$(NAME)/$(BOARD)$(FOLDED)/manifest.json  ## MODEL=recipe name or file.onnx, BOARD=folder of hls/boards, CYCLES=most per image
+bitstream: build/$(NAME)/$(BOARD)$(FOLDED)$(CHOSEN)/manifest.json  ## MODEL=recipe name or file.onnx, BOARD=folder of hls/boards, CYCLES=most per image, SEEDS=tried
 	@$(BITPROOF) bitstream $(<D)
 
 test: $(VENV)/ready lint  ## the gate: lint, then every test that is not slow (SIM=verilator or icarus)
@@ -141,7 +142,7 @@ $(foreach board,$(BOARDS),$(eval $(call bitstream_for,$(board))))
 build/%/board.json: build/%/ulx3s/manifest.json
 	$(BITPROOF) simulate $(<D) --data $(DATA) --engine board --limit 10 -o $@
 
-# `make bitstream`: what it may be asked for, an ONNX file of its own, or with CYCLES.
+# `make bitstream`: what it may be asked for, an ONNX file of its own, or with CYCLES or SEEDS.
 
 ifneq ($(filter bitstream,$(MAKECMDGOALS)),)
 ifeq ($(filter $(BOARD),$(BOARDS)),)
@@ -160,9 +161,11 @@ endif
 ifdef CYCLES
 build/$(NAME)/accelerator$(FOLDED)/manifest.json: build/$(NAME)/graph.json $(wildcard hls/rtl/*.sv hls/kernels/*.hpp)
 	$(BITPROOF) build $< --cycles $(CYCLES) -o $(@D)
+endif
 
-build/$(NAME)/$(BOARD)$(FOLDED)/manifest.json: build/$(NAME)/accelerator$(FOLDED)/manifest.json
-	$(BITPROOF) synth $(<D) --board $(BOARD) -o $(@D)
+ifneq ($(CYCLES)$(SEEDS),)
+build/$(NAME)/$(BOARD)$(FOLDED)$(CHOSEN)/manifest.json: build/$(NAME)/accelerator$(FOLDED)/manifest.json $(wildcard hls/boards/$(BOARD)/*)
+	$(BITPROOF) synth $(<D) --board $(BOARD) $(SEEDS:%=--seeds %) -o $(@D)
 endif
 
 build/report.html: $(RESULTS)

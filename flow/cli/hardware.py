@@ -121,6 +121,9 @@ def synth(
     output: To,
     board: Annotated[str, typer.Option(help="A folder of hls/boards.")] = "ulx3s",
     seed: Annotated[int, typer.Option(min=0, help="Of place and route.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Place with so many, from --seed on; keep the fastest.")
+    ] = 1,
     no_dsp: Annotated[
         bool, typer.Option("--no-dsp", help="Multiply in look-up tables, not in DSP blocks.")
     ] = False,
@@ -132,7 +135,13 @@ def synth(
 
     with progress(f"synthesise {directory.parent.name} for {board}") as step:
         record = synthesise(
-            directory, load_board(board), output, seed=seed, dsp=not no_dsp, progress=step
+            directory,
+            load_board(board),
+            output,
+            seed=seed,
+            seeds=seeds,
+            dsp=not no_dsp,
+            progress=step,
         )
     emit(signed(record), as_json=json)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from flow.synth.memories import check_memories
 from flow.synth.tools import Tool, failure, find, run, yosys
 
 MANIFEST = "manifest.json"
-STAGES = 3  # synthesis, place and route, packing
-SCRIPT, INFERRED = "synth.ys", "inferred.json"
+STAGES = 2  # synthesis and packing; place and route is one for each seed
+SCRIPT, INFERRED, TIMING = "synth.ys", "inferred.json", "timing.json"
 YOSYS_LOG, NEXTPNR_LOG, PACK_LOG = "yosys.log", "nextpnr.log", "pack.log"
 WARNING = re.compile(r"^(?:Warning: .*|rtl/.*: warning: .*)$", re.MULTILINE)
 
@@ -33,6 +33,7 @@ def synthesise(
     out_dir: Path,
     *,
     seed: int = 1,
+    seeds: int = 1,
     dsp: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -41,7 +42,9 @@ def synthesise(
     Beside the bitstream lie its sources, the tools' logs and ``manifest.json``, written last and
     returned: device, seed, tool versions, cells, what each memory became, utilisation, Fmax per
     clock in MHz, the command that programs the board, and SHA-256 of every file but the logs.
-    Equal inputs give an equal bitstream. ``dsp=False`` keeps multipliers in look-up tables.
+    Equal inputs give an equal bitstream. ``dsp=False`` keeps multipliers in look-up tables. Place
+    and route is done with ``seeds`` seeds from ``seed`` on, and the one with the fastest
+    slowest clock is kept, of equals the first; ``seeds`` of the record has the MHz of each.
 
     Raises:
         InputError: the build is damaged, or the board cannot carry this network.
@@ -62,19 +65,25 @@ def synthesise(
     keep.unlink(missing_ok=True)
     with whole_directory(out_dir, mark=MANIFEST) as work:
         write_board(build, board, work)
-        step(0, STAGES)
+        step(0, STAGES + seeds)
         net = netlist(build.graph(), build.plan())
         memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep, dsp=dsp)
-        step(1, STAGES)
-        _place(tools["place and route"], board, net, work=work, keep=keep, seed=seed)
-        step(2, STAGES)
+        step(1, STAGES + seeds)
+        placer, reached = tools["place and route"], {}
+        tried = range(seed, seed + seeds)
+        for one, mhz in _place(placer, board, net, work=work, keep=keep, seeds=tried):
+            reached[one] = mhz
+            step(1 + len(reached), STAGES + seeds)
+        _check_clock(placer, board, work=work, keep=keep)
         arguments = [*board.pack, *_fill(family.pack, board, family)]
         run(tools["packing"], arguments, work=work, log=PACK_LOG, keep=keep)
         for name in _fill((family.layout, "{top}.json"), board, family):
             (work / name).unlink()  # large, and made again
-        record = _record(build, board, seed, tools, work) | {"memories": memories, "dsp": dsp}
+        best = max(reached, key=reached.__getitem__)
+        record = _record(build, board, best, tools, work) | {"memories": memories, "dsp": dsp}
+        record["seeds"] = {str(one): round(mhz, 2) for one, mhz in reached.items()}
         write_json(work / MANIFEST, record)
-    step(STAGES, STAGES)
+    step(STAGES + seeds, STAGES + seeds)
     return record
 
 
@@ -130,19 +139,40 @@ def synthesise_netlist(
     return memories
 
 
-def _place(tool: Tool, board: Board, net: Netlist, *, work: Path, keep: Path, seed: int) -> None:
-    """Place and route; the clock is judged by us, so that a miss is reported with its number."""
+def _place(
+    tool: Tool, board: Board, net: Netlist, *, work: Path, keep: Path, seeds: Iterable[int]
+) -> Iterator[tuple[int, float]]:
+    """Place and route with each seed: the seed and the MHz of the slowest clock. In the end
+    ``work`` holds what the best seed made."""
     family, mapped = family_of(board.family, board=board.name), f"{board.top}.json"
-    files = ["--json", mapped, *_fill(family.place, board, family), "--report", "timing.json"]
-    goal = ["--freq", str(board.clock_hz / 1e6), "--timing-allow-fail", "--seed", str(seed)]
-    run(
-        tool,
-        [*board.place, *files, *goal],
-        work=work,
-        log=NEXTPNR_LOG,
-        keep=keep,
-        explain=lambda log: too_small(log, net, work / mapped, family, board.device),
-    )
+    files = ["--json", mapped, *_fill(family.place, board, family), "--report", TIMING]
+    goal = ["--freq", str(board.clock_hz / 1e6), "--timing-allow-fail"]
+    made = [*_fill((family.layout,), board, family), TIMING, NEXTPNR_LOG]
+    best, beside = -1.0, work / "best"
+    beside.mkdir()
+    for seed in seeds:
+        (work / NEXTPNR_LOG).unlink(missing_ok=True)
+        run(
+            tool,
+            [*board.place, *files, *goal, "--seed", str(seed)],
+            work=work,
+            log=NEXTPNR_LOG,
+            keep=keep,
+            explain=lambda log: too_small(log, net, work / mapped, family, board.device),
+        )
+        reached = min(timing["achieved"] for timing in _timing(work)["fmax"].values())
+        if reached > best:  # the first of equals
+            best = reached
+            for name in made:
+                (work / name).replace(beside / name)
+        yield seed, reached
+    for name in made:
+        (beside / name).replace(work / name)
+    beside.rmdir()
+
+
+def _check_clock(tool: Tool, board: Board, *, work: Path, keep: Path) -> None:
+    """The clock is judged by us, not by nextpnr, so that a miss is reported with its number."""
     wanted = board.clock_hz / 1e6
     for clock, timing in _timing(work)["fmax"].items():
         if timing["achieved"] < wanted:
@@ -194,5 +224,5 @@ def _record(
 
 
 def _timing(work: Path) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads((work / "timing.json").read_text())
+    report: dict[str, Any] = json.loads((work / TIMING).read_text())
     return report

@@ -187,18 +187,50 @@ def test_a_tool_that_fails_leaves_its_log_and_nothing_else(made, tmp_path, monke
     assert "no room" in (tmp_path / "out.failed.log").read_text()
 
 
+PLACER = """
+import json, pathlib, sys
+if "--seed" in sys.argv:
+    seed = int(sys.argv[sys.argv.index("--seed") + 1])
+    clocks = {"clk": {"achieved": MHZ[seed]}, "other": {"achieved": 99.0}}
+    pathlib.Path("timing.json").write_text(json.dumps({"fmax": clocks, "utilization": {}}))
+    pathlib.Path("ulx3s.config").write_text(f"placed with {seed}")
+    print("seed", seed)
+else:
+    pathlib.Path("ulx3s.bit").write_text(pathlib.Path("ulx3s.config").read_text())
+"""
+
+
 def test_a_missed_clock_is_an_error_with_its_number(made, tmp_path, monkeypatch):
-    slow = python(
-        tmp_path,
-        "import json, pathlib; timing = {'clk': {'achieved': 20.5}}\n"
-        "pathlib.Path('timing.json').write_text(json.dumps({'fmax': timing}))",
-    )
+    """With several seeds the best of them."""
+    slow = python(tmp_path, "MHZ = {1: 20.5, 2: 22.25, 3: 21.0}" + PLACER)
     monkeypatch.setattr(bitstream, "find", lambda program: slow)
-    with pytest.raises(
-        ClaimError, match=r"^tool: clk reaches 20.50 MHz where 25.00 is wanted; fold"
-    ):
-        synthesise(made.directory, ULX3S, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    for seeds, mhz in ((1, "20.50"), (3, "22.25")):
+        with pytest.raises(
+            ClaimError, match=rf"^tool: clk reaches {mhz} MHz where 25.00 is wanted; fold"
+        ):
+            synthesise(made.directory, ULX3S, tmp_path / "out", seeds=seeds)
+        assert not (tmp_path / "out").exists()
+
+
+def test_of_several_seeds_the_first_of_the_fastest_is_kept(made, tmp_path, monkeypatch):
+    placer = python(tmp_path, "MHZ = {4: 31.0, 5: 40.5, 6: 40.5, 7: 30.0}" + PLACER)
+    monkeypatch.setattr(bitstream, "find", lambda program: placer)
+    seen, out = [], tmp_path / "out"
+    record = synthesise(
+        made.directory,
+        ULX3S,
+        out,
+        seed=4,
+        seeds=4,
+        progress=lambda *counts: seen.append(counts),
+    )
+    assert record["seed"] == 5
+    assert record["seeds"] == {"4": 31.0, "5": 40.5, "6": 40.5, "7": 30.0}
+    assert record["fmax_mhz"]["clk"]["achieved"] == 40.5
+    assert (out / "ulx3s.bit").read_text() == "placed with 5"
+    assert (out / "nextpnr.log").read_text() == "seed 5\n"
+    assert not (out / "best").exists()
+    assert seen == [(done, 6) for done in range(7)]
 
 
 def test_a_missing_tool_says_how_to_get_it(monkeypatch):

@@ -13,7 +13,8 @@ from flow.build import build, load_build
 from flow.build.axi import settings_text
 from flow.build.vivado import SCRIPTS
 from flow.errors import InputError
-from flow.schedule import make_plan
+from flow.schedule import MemoryStyle, make_plan
+from hls.drivers.bitproof_axi import IDENT, Accelerator, AcceleratorError
 from tests.build.tcl import Reader, TclError, elements
 from tests.build.vendor_commands import VIVADO, unknown_words
 from tests.schedule.networks import binary_network
@@ -138,6 +139,38 @@ def test_every_pin_that_is_wired_exists(files, calls):
     assert sorted(wired) == ["aclk", "aresetn", "m_axis", "s_axi", "s_axis"]
     for pin in ("aclk", "aresetn", "m_axis_tdata", "s_axi_awaddr", "s_axis_tdata"):
         assert re.search(rf"\b{pin}\b", top)
+
+
+class Idle:
+    """Registers of a device that carries the network of ``record``."""
+
+    def __init__(self, record):
+        digest = bytes.fromhex(record["graph_digest"])
+        self._words = {0: IDENT, 4: digest[:4], 8: digest[4:8]}
+        self.written = []
+
+    def read(self, offset):
+        word = self._words.get(offset, 0)
+        return int.from_bytes(word, "little") if isinstance(word, bytes) else word
+
+    def write(self, offset, value):
+        self.written.append((offset, value))
+
+
+def test_the_driver_never_writes_constants(tmp_path):
+    graph = binary_network([6, 8, 4], signs=True)
+    for style in (MemoryStyle.ROM, MemoryStyle.AUTO):
+        plan = make_plan(graph, cycles=12, memory_style=style)
+        build(graph, plan, tmp_path / style, target="vivado")
+        record = json.loads((tmp_path / style / "vivado" / "driver.json").read_text())
+        device = Idle(record)
+        net = Accelerator(device, None, None, record)
+        if style is MemoryStyle.ROM:
+            with pytest.raises(AcceleratorError, match=r"^fc0.weights: its words are constants of"):
+                net.write("fc0.weights", 0, 0)
+        else:
+            net.write("fc0.weights", 0, 0)
+        assert bool(device.written) is (style is MemoryStyle.AUTO)
 
 
 def test_the_build_is_still_whole(made):

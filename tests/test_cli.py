@@ -213,15 +213,30 @@ def test_bursts_of_a_build_are_enumerated_and_checked(bitproof, graph_file, tmp_
     assert bitproof(*check, "--image", "0")[0] == 0
 
 
+def test_the_fewest_flips_of_the_last_layers_are_certified_and_checked(
+    bitproof, graph_file, tmp_path
+):
+    on = ("--data", "digits", "--limit", "4")
+    how = ("--property", "bits", "--flips", "3", "--exact", "--certificates", tmp_path)
+    status, out, _ = bitproof("certify", graph_file, *how, *on, "--json")
+    record = json.loads(out)
+    assert (status, record["certificates"]) == (0, "bits-3-exact.json")
+    assert [row["flips"] for row in record["by_flips"]] == [1, 2, 3]
+    for row in record["by_flips"]:
+        assert row["certified"] + row["attacked"] == record["correct"]
+    assert bitproof("check", tmp_path / "bits-3-exact.json", "--graph", graph_file, *on)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--flips", "1", "--exact", "--cases"), "--cases and --exact: give one of them"),
         (("--burst", "2"), "--burst and --build go together: adjacent bits of the words of a"),
         (("--burst", "2", "--build", "b", "--highest", "1"), "--burst takes --build and --jobs"),
         (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
         (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
         (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),
-        (("--radius", "1"), "--radius, --each-layer and --cases are of --flips"),
+        (("--radius", "1"), "--radius, --each-layer, --cases and --exact are of --flips"),
         (("--flips", "99999"), "99999 flips: 2728 stored bits may flip"),
         (("--layer", "fc7"), "layer 'fc7' stores nothing here; choose from fc0, act0, fc1"),
     ],

@@ -18,6 +18,7 @@ from flow.certify.certificate import (
     Verdict,
     input_digest,
 )
+from flow.certify.exact import exact_flips
 from flow.certify.first_struck import withstands_by_channel
 from flow.certify.flip_attack import fewest_flips
 from flow.certify.input import check_labels
@@ -30,7 +31,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
 
 Progress = Callable[[int, int], None]
-BUDGET, CASES = "budget", "cases"  # methods
+BUDGET, CASES, EXACT = "budget", "cases", "exact"  # methods
 
 # Elements of the boxes held at once, times sixteen bytes.
 _HELD = 1 << 25
@@ -79,7 +80,8 @@ def k_flips(
         radius: every input within it may take the image's place, whatever the flips. The attack
             strikes the network at the worst such input that a search finds.
         method: ``budget``, or ``cases``: what that leaves open is taken apart by the channel that
-            is struck first, which proves more and takes a run of bounds for every channel.
+            is struck first, which proves more and takes a run of bounds for every channel; or
+            ``exact``, for bits of the last two layers, as ``exact_flips``.
         progress: called with (images done, in all), for bounds and attack together.
 
     Raises:
@@ -90,6 +92,13 @@ def k_flips(
     if not 1 <= flips <= stored:
         raise InputError(f"{flips} flips: {stored} stored bits may flip; give 1 to {stored}")
     correct = BatchedEngine(graph).run(x) == y
+    if method == EXACT:
+        if radius:
+            raise InputError("--exact is about fixed inputs; leave --radius or --exact out")
+        held, sets = exact_flips(graph, x, y=y, flips=flips, subset=subset)
+        sets = [found if right else None for found, right in zip(sets, correct, strict=True)]
+        held = np.where(correct, held, 0)
+        return KFlips(flips, correct, held, tuple(sets), x.astype(np.int64), subset)
 
     def bounded(done: int, total: int) -> None:
         if progress is not None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from flow.certify.certificate import Certificate, Verdict
 from flow.certify.plain_budget import label_withstands
 from flow.certify.plain_cases import label_withstands_by_channel
+from flow.certify.plain_suffix import label_withstands_exactly
 from flow.certify.subject import Checked, Subject
 from flow.certify.subset import EVERY_BIT, BitSubset
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault, Graph, Kind
 
-BUDGET, CASES = "budget", "cases"  # the methods of certificates of any number of flips
-_HOLDS = {BUDGET: label_withstands, CASES: label_withstands_by_channel}
+# The methods of certificates of any number of flips.
+_HOLDS: dict[str, Callable[..., bool]] = {
+    "budget": label_withstands,
+    "cases": label_withstands_by_channel,
+    "exact": label_withstands_exactly,
+}
 
 
 def recheck_bits(subject: Subject) -> Checked:

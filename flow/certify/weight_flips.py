@@ -128,11 +128,11 @@ def _struck(rows: Rows, box: Box, arriving: Array, most: int, *, alone: bool) ->
     same sum.
     """
     if alone:
-        return [arriving + gain for gain in _top_gains(rows, box, most, together=True)]
-    ends = [arriving + gain for gain in _top_gains(rows, box, most, together=False)]
+        return [arriving + gain for gain in top_gains(rows, box, most, together=True)]
+    ends = [arriving + gain for gain in top_gains(rows, box, most, together=False)]
     if most and (box.lo != box.hi).any():
         base = rows.highest(box)
-        joint = _top_gains(rows, box, most, together=True)
+        joint = top_gains(rows, box, most, together=True)
         ends = [np.minimum(a, base + gain) for a, gain in zip(ends, joint, strict=True)]
     return ends
 
@@ -170,7 +170,7 @@ def _knapsack(rows: Rows, boxes: list[Box], unit: Array) -> list[Array]:
     return best
 
 
-def _top_gains(rows: Rows, box: Box, most: int, *, together: bool) -> list[Array]:
+def top_gains(rows: Rows, box: Box, most: int, *, together: bool) -> list[Array]:
     """At most how much 0 .. ``most`` flips of each row's weights add to its largest sum.
 
     ``together``: to the sum over this very box, where flip and input are at one end of it;

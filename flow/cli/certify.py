@@ -23,7 +23,7 @@ TAKES = {
     Property.PIXEL: {"radius", "pixels"},
     Property.BITS: {
         *("flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"),
-        *("burst", "build"),
+        *("burst", "build", "exact"),
     },
     Property.WEIGHTS: {"layer"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
@@ -70,6 +70,9 @@ def certify(
     ] = None,
     cases: Annotated[
         bool, typer.Option("--cases", help="Of flips: by cases of the channel struck first.")
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Of flips in the last two layers: the fewest there are.")
     ] = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
@@ -123,7 +126,7 @@ def certify(
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
     options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
-    options |= {"cases": cases, "burst": burst, "build": build}
+    options |= {"cases": cases, "exact": exact, "burst": burst, "build": build}
     options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
     options |= {"seed": seed, "lanes": lanes}
     options |= {"vnnlib": vnnlib, "pixels": pixels}

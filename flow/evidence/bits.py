@@ -28,7 +28,7 @@ from flow.certify import (
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
-from flow.certify.k_flips import BUDGET, CASES
+from flow.certify.k_flips import BUDGET, CASES, EXACT
 from flow.certify.parts import in_parts
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
@@ -40,6 +40,7 @@ MOST = 16
 WORDS = {
     BUDGET: "budgets of flips through integer intervals, then an attack on the rest",
     CASES: "budgets of flips, by cases of the channel struck first, then an attack on the rest",
+    EXACT: "the most that flips of the last two layers can add to a rival's lead, exactly",
 }
 
 
@@ -55,6 +56,7 @@ def certify_bits(
     radius: Sequence[int] = (),
     each_layer: bool = False,
     cases: bool = False,
+    exact: bool = False,
     burst: int | None = None,
     build: Path | None = None,
     jobs: int = 1,
@@ -68,6 +70,7 @@ def certify_bits(
         radius: of flips, one at most: every input within it may take the image's place.
         each_layer: of flips: say what is certified with the flips in each layer alone.
         cases: of flips: take what budgets leave open apart by the channel struck first.
+        exact: of flips: the fewest there are, for bits of the last two layers of a fixed input.
         burst, build: instead of single flips every run of ``burst`` adjacent bits of one word of
             the memories of ``build``, exactly.
         jobs: threads that enumerate flips or bursts.
@@ -79,14 +82,21 @@ def certify_bits(
     if (burst is None) != (build is None):
         raise InputError("--burst and --build go together: adjacent bits of the words of a build")
     if burst is not None and build is not None:
-        if flips or layer or memory or highest or radius or each_layer or cases:
+        if flips or layer or memory or highest or radius or each_layer or cases or exact:
             raise InputError("--burst takes --build and --jobs; it is about every memory")
         return _every_burst(graph, data, burst, build, directory, jobs, progress)
     subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
-    chosen = [*layer, *memory, *([f"highest-{highest}"] if highest else [])]
+    chosen = [
+        *layer,
+        *memory,
+        *(["exact"] if exact else []),
+        *([f"highest-{highest}"] if highest else []),
+    ]
     if flips is not None:
         if len(radius) > 1:
             raise InputError("--radius with --flips: give one radius for each run")
+        if cases and exact:
+            raise InputError("--cases and --exact: give one of them")
         near = radius[0] if radius else 0
         chosen += [f"radius-{near}"] if near else []
         return _any_flips(
@@ -97,12 +107,14 @@ def certify_bits(
             near,
             directory,
             chosen,
-            CASES if cases else BUDGET,
+            EXACT if exact else CASES if cases else BUDGET,
             each_layer,
             progress,
         )
-    if radius or each_layer or cases:
-        raise InputError("--radius, --each-layer and --cases are of --flips; give how many bits")
+    if radius or each_layer or cases or exact:
+        raise InputError(
+            "--radius, --each-layer, --cases and --exact are of --flips; give how many bits"
+        )
     return _every_flip(graph, data, subset, directory, chosen, jobs, progress)
 
 

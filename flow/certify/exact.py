@@ -1,0 +1,143 @@
+"""The fewest flips of the last two layers that take an image's label, exactly, with such a set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow.certify.box import product_bound
+from flow.certify.subset import BitSubset
+from flow.certify.suffix import Reach, Suffix, added, most_added, reach
+from flow.certify.suffix_witness import struck_bits
+from flow.certify.weight_flips import Moves, bit_steps
+from flow.errors import InputError
+from flow.ir import Array, Fault, Graph, IntType
+from flow.ops import Add, MatVec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Last:
+    """The last product, scaled: weights (classes, columns), steps of their bits, offsets."""
+
+    weights: Array
+    steps: Array
+    offset: Array
+
+    def against(self, label: int, rival: int) -> tuple[Array, Array]:
+        """The row whose sum is how far the rival is ahead, and the steps of both rows' bits."""
+        both = np.concatenate([self.steps[rival], -self.steps[label]], axis=1)
+        return self.weights[rival] - self.weights[label], both
+
+
+def exact_flips(
+    graph: Graph, x: Array, *, y: Array, flips: int, subset: BitSubset
+) -> tuple[Array, list[tuple[Fault, ...] | None]]:
+    """For each correct image the flips of ``subset`` that it withstands, up to ``flips``, and a set
+    of one more that it does not, where that is at most ``flips``.
+
+    Exact: the set is a smallest one. Where a register could wrap under some number of flips
+    nothing is claimed from there on: fewer are certified, and no set is given.
+
+    Raises:
+        InputError: bits outside the last two layers may flip, or exact sums are too large.
+    """
+    suffix = Suffix.of(graph, subset)
+    last = _last(suffix, subset)
+    found = reach(suffix, x, flips=flips, subset=subset)
+    fits = found.fits & _logits_fit(suffix, found, last, subset)
+    certified = np.zeros(len(x), dtype=np.int64)
+    witness: list[tuple[Fault, ...] | None] = [None] * len(x)
+    classes = np.arange(len(last.weights))
+    for label in np.unique(y).tolist():
+        images, rivals = np.flatnonzero(y == label), np.delete(classes, label)
+        some = _of(found, images)
+        rows = [last.against(label, int(rival)) for rival in rivals]
+        moves = Moves.of(np.stack([steps for _, steps in rows]), flips=flips)
+        worth = np.stack([weights for weights, _ in rows])
+        ahead = some.clean @ worth.T + (last.offset[rivals] - last.offset[label])
+        ahead = ahead + most_added(some, worth, moves)  # of each rival, at most
+        wins = (ahead >= np.where(rivals < label, 0, 1)).any(axis=2)
+        held = np.logical_and.accumulate(~wins & fits[:, images], axis=0).sum(axis=0) - 1
+        certified[images] = np.maximum(held, 0)
+        for at, image in enumerate(images.tolist()):
+            broken = int(held[at]) + 1
+            if 1 <= broken <= flips and fits[broken, image]:
+                lead = ahead[broken, at] - np.where(rivals < label, 0, 1)
+                rival = int(rivals[lead.argmax()])
+                own = added(_of(found, np.array([image])), *_one(last, label, rival, flips))
+                witness[image] = struck_bits(
+                    suffix,
+                    _of(found, np.array([image])),
+                    x[image],
+                    spent=_divided(own[:, 0, 0], broken),
+                    classes=(rival, label),
+                    subset=subset,
+                )
+    return certified, witness
+
+
+def _one(last: _Last, label: int, rival: int, flips: int) -> tuple[Array, Moves, slice]:
+    worth, steps = last.against(label, rival)
+    return worth[None], Moves.of(steps[None], flips=flips), slice(None)
+
+
+def _of(found: Reach, images: Array) -> Reach:
+    low, high, up, down = (a[:, images] for a in (found.low, found.high, found.up, found.down))
+    fits, sums = found.fits[:, images], found.sums[images]
+    return Reach(found.clean[images], low, high, fits, sums, up, down)
+
+
+def _divided(gains: Array, flips: int) -> dict[int, int]:
+    """Flips for each neuron such that the ``gains`` (flips + 1, neurons) add up to the most."""
+    neurons = gains.shape[1]
+    best = np.zeros((neurons + 1, flips + 1), dtype=np.int64)
+    spent = np.zeros((neurons, flips + 1), dtype=np.int64)
+    for j in range(neurons):
+        for q in range(flips + 1):
+            options = best[j, q::-1] + gains[: q + 1, j]
+            spent[j, q] = options.argmax()
+            best[j + 1, q] = options.max()
+    chosen, left = {}, flips
+    for j in range(neurons - 1, -1, -1):
+        if spent[j, left]:
+            chosen[j] = int(spent[j, left])
+            left -= chosen[j]
+    return chosen
+
+
+def _last(suffix: Suffix, subset: BitSubset) -> _Last:
+    op = suffix.last.op
+    assert isinstance(op, MatVec)
+    scale, offset = suffix.scale, suffix.offset
+    edge = suffix.graph.edge(suffix.last.inputs[0])
+    bound = 2 * int(abs(scale).max()) * product_bound(op, edge)
+    if bound + 2 * int(abs(offset).max()) >= 1 << 56:
+        raise InputError(f"node {suffix.last.name!r}: exact below 2**56; narrow weights or scales")
+    steps = bit_steps(op.weights, op.weight_type, suffix.bits(suffix.last, subset, "weights"))
+    return _Last(scale[:, None] * op.read, scale[:, None, None] * steps, offset)
+
+
+def _logits_fit(suffix: Suffix, found: Reach, last: _Last, subset: BitSubset) -> NDArray[np.bool_]:
+    """(flips + 1, images): whether no logit, nor the Add behind it, can leave its register."""
+    op, flips = suffix.last.op, len(found.low) - 1
+    assert isinstance(op, MatVec)
+    steps = bit_steps(op.weights, op.weight_type, suffix.bits(suffix.last, subset, "weights"))
+    moves, clean = Moves.of(steps, flips=flips), found.clean @ op.read.T
+    high = clean + most_added(found, op.read, moves)
+    low = clean - most_added(found, -op.read, moves.negated())
+    if op.popcount:
+        low, high = (low + op.weights.shape[1]) // 2, (high + op.weights.shape[1]) // 2
+    fits = _inside(low, high, op.accumulator)
+    if suffix.add is not None and isinstance(suffix.add.op, Add):
+        add = suffix.add.op
+        ends = [add.multipliers[0] * end + add.offset for end in (low, high)]
+        fits = fits & _inside(np.minimum(*ends), np.maximum(*ends), add.accumulator)
+    return fits
+
+
+def _inside(low: Array, high: Array, kind: IntType) -> NDArray[np.bool_]:
+    inside: NDArray[np.bool_] = (low >= kind.code_lo) & (high <= kind.code_hi)
+    fits: NDArray[np.bool_] = np.logical_and.reduce(inside, axis=2)
+    return fits

@@ -19,8 +19,8 @@ verbs = typer.Typer()
 
 # Which options a property takes, named as its stage in flow.evidence names them.
 TAKES = {
-    Property.INPUT: {"radius", "method", "seconds", "mask", "range", "vnnlib"},
-    Property.PIXEL: {"radius", "pixels"},
+    Property.INPUT: {"radius", "method", "seconds", "mask", "range", "vnnlib", "jobs"},
+    Property.PIXEL: {"radius", "pixels", "jobs"},
     Property.BITS: {
         *("flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"),
         *("burst", "build", "exact"),
@@ -75,7 +75,10 @@ def certify(
         bool, typer.Option("--exact", help="Of flips in the last two layers: the fewest there are.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Of every single flip: threads; all processors.")
+        int | None,
+        typer.Option(
+            min=1, help="Of input and pixel: processes; 1. Of bits: threads; all processors."
+        ),
     ] = None,
     layer: Annotated[
         list[str] | None,

@@ -11,13 +11,15 @@ from flow.attack import pgd
 from flow.certify import Budget, CertificateSet, Property, certify_complete, certify_linear
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
-from flow.certify.parts import in_parts
+from flow.certify.parts import IMAGES, in_parts
 from flow.certify.pixels import certify_pixels
 from flow.certify.ranges import load_ranges
 from flow.errors import InputError
 from flow.export import export_vnnlib
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
+
+FEW_IMAGES = 10  # in a part, of methods that may take a minute for each
 
 # How a property of the input is answered, in the words of the record.
 WORDS = {
@@ -41,6 +43,7 @@ def certify_inputs(
     mask: Path | None = None,
     range: Path | None = None,
     vnnlib: Path | None = None,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
     """Certificates of whole boxes, one file per radius; counts in the record.
@@ -50,6 +53,8 @@ def certify_inputs(
         method: ``ibp``, ``linear``, or ``complete`` and ``cpsat`` with ``seconds`` (60) for each
             image.
         mask, range: files of :func:`flow.certify.ranges.load_ranges`.
+        jobs: processes that share the images out; verdicts and files are those of one, but for what
+            ``seconds`` cut off.
         vnnlib: a folder for the same questions as VNN-LIB, with the network as ONNX.
 
     Raises:
@@ -83,7 +88,7 @@ def certify_inputs(
         for r in radius:
             box = ranges.box(graph, x, radius=r)
             export_vnnlib(graph, box.lo, box.hi, data.y, directory=vnnlib, stem=f"radius-{r}")
-    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
+    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, jobs, progress)
     return {**rows, "property": str(Property.INPUT), "method": WORDS[method]}
 
 
@@ -94,6 +99,7 @@ def certify_pixel(
     directory: Path,
     radius: Sequence[int] = (1,),
     pixels: int = 1,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> Record:
     """Certificates of any ``pixels`` elements moved, one file per radius; counts in the record.
@@ -105,7 +111,7 @@ def certify_pixel(
         certify, kind = partial(certify_pixels, pixels=pixels), f"pixel-{pixels}"
         words = WORDS["pixels"]
     asked = {"pixels": pixels}
-    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, progress)
+    rows = _each_radius(certify, graph_path, data, directory, kind, asked, radius, jobs, progress)
     return {**rows, "property": str(Property.PIXEL), "pixels": pixels, "method": words}
 
 
@@ -117,6 +123,7 @@ def _each_radius(
     kind: str,
     asked: Record,
     radii: Sequence[int],
+    jobs: int,
     progress: Progress | None,
 ) -> Record:
     graph = load_graph(graph_path)
@@ -131,6 +138,8 @@ def _each_radius(
             (x, data.y),
             path=path,
             asked={**asked, "kind": kind, "radius": radius},
+            images=IMAGES if asked.get("method", "ibp") == "ibp" else FEW_IMAGES,
+            jobs=jobs,
             progress=progress,
         )
         spent = round(perf_counter() - started, 2)

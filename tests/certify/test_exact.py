@@ -165,6 +165,26 @@ def test_chains_of_any_kind_are_decided_soundly_or_refused(graph, seed):
     assert_exact(graph, subset, 2)
 
 
+def test_a_neuron_has_one_stock_of_flips_for_weights_and_thresholds():
+    one, acc = IntType(2, True), IntType(5, True)
+    stairs = Threshold([[1, 4, 5]], acc, [1], 0, IntType(2))
+    nodes = (
+        Node("hidden", MatVec([[0]], one, acc), ("x",), "a"),
+        Node("act", stairs, ("a",), "b"),
+        Node("last", MatVec([[0], [1]], one, acc), ("b",), "c"),
+        Node("scale", Add([[1, 1]], [1, 0], acc), ("c",), "d"),
+        Node("argmax", ArgMax(), ("d",), "class"),
+    )
+    graph = Graph("one", "x", Edge((1,), IntType(1)), nodes, "class")
+    subset = BitSubset.choose(graph, layers=["hidden", "act"])
+    x, y = np.array([[1]]), np.array([0])
+    true = fewest(graph, x[0], 0, faults_of(graph, subset), 3)
+    certified, (witness,) = exact_flips(graph, x, y=y, flips=3, subset=subset)
+    assert true == 2  # a weight flip and a threshold flip bring it to level 2, neither does alone
+    assert (int(certified[0]), len(witness)) == (1, 2)
+    assert assert_exact(graph, subset, 3) == 2
+
+
 def plain_network():
     """Five neurons vote for each of four classes, which a flip or two may or may not outvote."""
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from flow.certify import certify_input, load_certificates
+from flow.certify import certify_input, certify_linear, load_certificates
 from flow.certify.parts import in_parts
 from flow.errors import InputError
 from tests.engine.chains import random_chain, random_inputs, random_labels
@@ -85,3 +85,39 @@ def test_progress_counts_images_of_the_whole(subject, tmp_path):
     assert told == sorted(told)
     assert {of for _, of in told} == {11}
     assert {(4, 11), (8, 11), (11, 11)} <= set(told)
+
+
+def test_processes_that_share_the_parts_write_what_one_writes(subject, tmp_path):
+    graph, (x, y) = subject
+    certify = partial(certify_linear, radius=1)
+    one, many = tmp_path / "one.json", tmp_path / "many.json"
+    in_parts(certify, graph, (x, y), path=one, asked={}, images=4)
+    steps = []
+    found = in_parts(
+        certify, graph, (x, y), path=many, asked={}, images=4, jobs=2,
+        progress=lambda *step: steps.append(step),
+    )  # fmt: skip
+    assert found == load_certificates(one)
+    assert many.read_bytes() == one.read_bytes()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["many.json", "one.json"]
+    assert steps[-1] == (11, 11)
+    assert steps[:3] == sorted(steps[:3])
+
+
+def test_a_process_that_refuses_its_part_leaves_the_others_to_go_on_from(subject, tmp_path):
+    graph, (x, y) = subject
+    path = tmp_path / "c.json"
+    wrong = x.copy()
+    wrong[-1] = 99  # outside the input's type
+    with pytest.raises(InputError, match="99"):
+        in_parts(
+            partial(certify_linear, radius=1), graph, (wrong, y), path=path, asked={}, images=4,
+            jobs=2,
+        )  # fmt: skip
+    assert not path.exists()
+    kept = len(list((tmp_path / "c.json.parts").iterdir()))
+    assert kept >= 1
+    calls = []
+    certify = partial(certify_killed_at, None, calls, radius=1)
+    in_parts(certify, graph, (x, y), path=path, asked={}, images=4)
+    assert len(calls) == 3 - kept

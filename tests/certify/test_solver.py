@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.certify import Budget, Evidence, Verdict, check, input_box, save_certificates
+from flow.certify.box import Box
 from flow.certify.relaxed import Relaxed
 from flow.certify.solver import Question, certify_cpsat
 from flow.errors import ClaimError
-from flow.ops import MatVec, Threshold
+from flow.ir import Edge, Graph, IntType, Node
+from flow.ops import ArgMax, MatVec, Threshold
 from tests.certify.moving import few_move, points_of
 from tests.certify.networks import fitting_chain, fitting_chains
 from tests.certify.test_box import every_input
@@ -34,6 +36,36 @@ def test_the_solver_answers_as_all_inputs_do(graph, seed, radius):
         point = np.array(witness).reshape(x.shape)
         assert ((box.lo <= point) & (point <= box.hi)).all()
         assert graph.evaluate(point)[0] != label
+
+
+def only_question(nodes, low, high):
+    """Whether label 0 is kept by every single input from ``low`` to ``high``."""
+    graph = Graph("one", "x", Edge((1,), IntType(2)), (*nodes, last_node(nodes)), "class")
+    box = Box(np.array([[low]]), np.array([[high]]))
+    return Question.of(Relaxed.of(graph), box, 0).solve(60, seed=0)[0]
+
+
+def last_node(nodes):
+    return Node("argmax", ArgMax(), (nodes[-1].output,), "class")
+
+
+def test_an_input_on_a_threshold_has_reached_it_for_the_solver_too():
+    twice = MatVec([[1], [1]], IntType(2, True), IntType(4, True))
+    both = Threshold([[2], [2]], IntType(4, True), [1, 1], 0, IntType(1))
+    difference = MatVec([[0, 0], [1, -1]], IntType(2, True), IntType(4, True))
+    nodes = (
+        Node("fc0", twice, ("x",), "a"),
+        Node("act", both, ("a",), "b"),
+        Node("fc1", difference, ("b",), "c"),
+    )
+    assert only_question(nodes, 1, 3) is Verdict.PROVED
+
+
+def test_a_sum_that_wraps_does_so_for_the_solver_too():
+    op = MatVec([[1], [0]], IntType(2, True), IntType(2, True))
+    nodes = (Node("fc", op, ("x",), "a"),)
+    assert only_question(nodes, 0, 1) is Verdict.PROVED
+    assert only_question(nodes, 0, 3) is Verdict.REFUTED  # 2 is kept as -2
 
 
 def by_the_solver():

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from flow.errors import InputError
 from models.methods import METHODS, AnyMethod
-from models.table import Bits, Positive, Table
+from models.table import Bits, Positive, Table, WeightBits
 
 
 class FullyConnected(Table):
@@ -18,7 +18,7 @@ class FullyConnected(Table):
 
     kind: Literal["fully-connected"]
     hidden: list[Positive] = Field(min_length=1)
-    weight_bits: Bits
+    weight_bits: WeightBits
     activation_bits: Bits
 
 
@@ -26,7 +26,7 @@ class Convolutional(Table):
     """A convolutional network; its channels are ``width`` times those of the publication."""
 
     kind: Literal["cnv", "resnet", "depthwise"]
-    weight_bits: Bits
+    weight_bits: WeightBits
     activation_bits: Bits
     width: Annotated[float, Field(gt=0, le=4)] = 1.0
     blocks: Annotated[int, Field(ge=1, le=18)] = 1  # of each stage of resnet: 6 * blocks + 2 layers
@@ -45,7 +45,7 @@ class Stack(Table):
     kind: Literal["stack"]
     convolutions: list[tuple[Positive, Positive, Positive]] = Field(min_length=1)
     dense: list[Positive] = Field(default=[])  # units of the hidden dense layers
-    weight_bits: Bits
+    weight_bits: WeightBits
     activation_bits: Bits
     padded: bool = False
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 Bits = Annotated[int, Field(ge=1, le=8)]
+WeightBits = Annotated[int, Field(ge=1, le=10)]  # Gorsline et al. go so far
 
 
 class Table(BaseModel):

@@ -20,6 +20,9 @@ TINY = {
     "ra-bnn": ({"price": 0.3, "cost": "lut", "lanes": 4}, {"weight_bits": 1, "activation_bits": 1}),
     "smoothing": ({"sigma": 2.0, "widen": 3.0}, {"weight_bits": 2, "activation_bits": 2}),
     "clipping": ({"limit": 0.0625}, {"weight_bits": 4, "activation_bits": 4}),
+    "randbet": ({"rate": 0.05, "start": 9.0}, {"weight_bits": 2, "activation_bits": 4}),
+    "wcat": ({"limit": 0.0625}, {"weight_bits": 4, "activation_bits": 4}),
+    "pgd": ({"radius": 2, "steps": 2}, {"weight_bits": 4, "activation_bits": 4}),
 }
 KINDS = [m.model_fields["kind"].annotation.__args__[0] for m in METHODS]
 

@@ -1,6 +1,8 @@
 """The frozen networks of models/zoo: what zoo.toml says of each, and how one is made.
 
 python -m models.frozen NAME ...    writes the files again and prints their rows' checksums
+
+A trained one reads its data as `bitproof train` does, from the folder `data`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import hashlib
 import sys
 import tomllib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,27 +21,35 @@ from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ingest import lower
 from flow.ir import IntType
-from models.export import qonnx_file
+from models.data import load_dataset
+from models.export import export, qonnx_file
 from models.networks import floats, random_network
-from models.recipe import Network, Positive, Table
+from models.recipe import Network, Positive, Table, load_recipe
+from models.train import train
 
 FOLDER = Path(__file__).parent / "zoo"
+RECIPES = FOLDER.with_name("recipes")
 
 
 class Entry(Table):
     """A row: the network, where its weights come from, and what the files of it must be.
 
-    A file is kept because another machine's torch may train or calibrate to other last bits.
+    Weights are random, of the ``network`` in the row, or trained by ``recipe``, a file of
+    models/recipes; then ``correct`` of ``images`` test images are classified rightly. A file is
+    kept because another machine's torch may train or calibrate to other last bits.
     """
 
     name: str
-    weights: str  # "random" or the accuracy of the training
+    weights: Literal["random", "trained"]
     seed: int
     shape: list[Positive]
     classes: Positive
     sha256: str = ""
     digest: str = ""  # of the graph lowered from it
-    network: Network = Field(discriminator="kind")
+    network: Network | None = Field(default=None, discriminator="kind")
+    recipe: str = ""
+    correct: int = 0
+    images: int = 0
 
     @property
     def path(self) -> Path:
@@ -53,16 +64,28 @@ def entries() -> tuple[Entry, ...]:
 
 
 def freeze(entry: Entry) -> tuple[str, str]:
-    """Make the entry's random network and write its file; its SHA-256 and its graph's digest."""
+    """Make the entry's network and write its file; its SHA-256 and its graph's digest."""
+    blob = _random(entry) if entry.network is not None else _trained(entry)
+    write_atomic(entry.path, blob)
+    return hashlib.sha256(blob).hexdigest(), digest(lower(entry.path).graph)
+
+
+def _trained(entry: Entry) -> bytes:
+    recipe = load_recipe(RECIPES / f"{entry.recipe}.toml")
+    training = recipe.training.model_copy(update={"seed": entry.seed})
+    recipe = recipe.model_copy(update={"training": training})
+    return export(train(recipe, load_dataset(recipe.dataset, root=Path("data"))))
+
+
+def _random(entry: Entry) -> bytes:
+    assert entry.network is not None, "checked by the caller"
     pixel, shape = IntType(8), tuple(entry.shape)
     model = random_network(
         entry.network, shape=shape, classes=entry.classes, pixel=pixel, seed=entry.seed
     )
     example = floats(entry.network, np.zeros((1, *shape), dtype=np.int64))
     properties = {"bitproof.recipe": entry.name, "bitproof.seed": str(entry.seed)}
-    blob = qonnx_file(model, example, pixel, properties)
-    write_atomic(entry.path, blob)
-    return hashlib.sha256(blob).hexdigest(), digest(lower(entry.path).graph)
+    return qonnx_file(model, example, pixel, properties)
 
 
 def main(names: list[str]) -> None:

@@ -11,6 +11,8 @@ from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ingest import lower
 from models import frozen
+from models.data import load_dataset
+from models.recipe import load_recipe
 
 ENTRIES = frozen.entries()
 IMAGES = 2
@@ -28,14 +30,25 @@ def lowered(entry):
 
 @pytest.fixture(scope="module")
 def x(lowered):
-    shape = (IMAGES, *lowered.graph.input_edge.shape)
-    return np.random.default_rng(5).integers(0, 256, shape)
+    edge = lowered.graph.input_edge
+    return np.random.default_rng(5).integers(0, edge.type.hi + 1, (IMAGES, *edge.shape))
 
 
 def test_file_and_graph_are_the_ones_of_the_row(entry, lowered):
     assert hashlib.sha256(entry.path.read_bytes()).hexdigest() == entry.sha256
     assert digest(lowered.graph) == entry.digest
     assert len(lowered.graph.logit_affine) == entry.classes
+
+
+def test_a_trained_network_is_as_accurate_as_its_row_says(entry, lowered, tmp_path):
+    if entry.weights == "random":
+        assert (entry.correct, entry.images, entry.recipe) == (0, 0, "")
+        return
+    recipe = load_recipe(frozen.RECIPES / f"{entry.recipe}.toml")
+    assert recipe.dataset == "digits", "others are not at hand in every test"
+    data = load_dataset("digits", root=tmp_path)
+    found = BatchedEngine(lowered.graph).run(data.test_x)
+    assert (int((found == data.test_y).sum()), len(found)) == (entry.correct, entry.images)
 
 
 def test_qonnx_agrees_at_every_quantizer_logit_and_class(entry, lowered, x):

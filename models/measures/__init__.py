@@ -8,9 +8,21 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.measures.bit_search import BitSearch
 from models.measures.boxes import Boxes
 from models.measures.flips import AttackedFlips, CertifiedFlips
 from models.measures.measure import Measure
+from models.measures.size import Size
+from models.measures.smoothed import Smoothed
+from models.measures.worst_flip import WorstFlip
 
-MEASURES: tuple[type[Measure], ...] = (Boxes, CertifiedFlips, AttackedFlips)
+MEASURES: tuple[type[Measure], ...] = (
+    Boxes,
+    CertifiedFlips,
+    AttackedFlips,
+    BitSearch,
+    Size,
+    Smoothed,
+    WorstFlip,
+)
 AnyMeasure = Annotated[reduce(or_, MEASURES), Field(discriminator="kind")]

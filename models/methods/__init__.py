@@ -10,11 +10,20 @@ from pydantic import Field
 
 from models.methods.adversarial import Adversarial
 from models.methods.clipping import Clipping
+from models.methods.qa_ibp import QaIbp
 from models.methods.ra_bnn import RaBnn
 from models.methods.randbet import RandBET
 from models.methods.smoothing import Smoothing
 from models.methods.wcat import WCAT
 from models.objective import Method
 
-METHODS: tuple[type[Method], ...] = (Clipping, RaBnn, Smoothing, RandBET, WCAT, Adversarial)
+METHODS: tuple[type[Method], ...] = (
+    Clipping,
+    QaIbp,
+    RaBnn,
+    Smoothing,
+    RandBET,
+    WCAT,
+    Adversarial,
+)
 AnyMethod = Annotated[reduce(or_, METHODS), Field(discriminator="kind")]

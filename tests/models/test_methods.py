@@ -17,6 +17,10 @@ from tests.models.test_recipe import GOOD
 
 # One row per method: its settings and what the tiny network must have for it.
 TINY = {
+    "qa-ibp": (
+        {"radius": 1.0, "start": 0.0, "weight": 5.0},
+        {"weight_bits": 4, "activation_bits": 4},
+    ),
     "ra-bnn": ({"price": 0.3, "cost": "lut", "lanes": 4}, {"weight_bits": 1, "activation_bits": 1}),
     "smoothing": ({"sigma": 2.0, "widen": 3.0}, {"weight_bits": 2, "activation_bits": 2}),
     "clipping": ({"limit": 0.0625}, {"weight_bits": 4, "activation_bits": 4}),

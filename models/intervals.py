@@ -82,7 +82,7 @@ def hidden(
     """
     found, known = [], statistics or {}
     for layer in list(model)[1:-1]:
-        box = _through(layer, box, known)
+        box = through(layer, box, known)
         if isinstance(layer, _ACTIVATIONS):
             found.append(box)
     if not found or box is not found[-1]:
@@ -102,7 +102,8 @@ def margins(model: nn.Sequential, box: Interval, y: Tensor) -> Tensor:
     return lead
 
 
-def _through(layer: nn.Module, box: Interval, statistics: Statistics) -> Interval:
+def through(layer: nn.Module, box: Interval, statistics: Statistics) -> Interval:
+    """The interval behind one layer."""
     if isinstance(layer, qnn.QuantLinear | qnn.QuantConv2d):
         weights = layer.quant_weight().value
         middle = _product(layer, (box.hi + box.lo) / 2, weights)

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from models.methods.adversarial import Adversarial
+from models.methods.certified_flips import CertifiedFlips
 from models.methods.clipping import Clipping
 from models.methods.qa_ibp import QaIbp
 from models.methods.ra_bnn import RaBnn
@@ -18,6 +19,7 @@ from models.methods.wcat import WCAT
 from models.objective import Method
 
 METHODS: tuple[type[Method], ...] = (
+    CertifiedFlips,
     Clipping,
     QaIbp,
     RaBnn,

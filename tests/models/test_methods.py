@@ -17,6 +17,10 @@ from tests.models.test_recipe import GOOD
 
 # One row per method: its settings and what the tiny network must have for it.
 TINY = {
+    "certified-flips": (
+        {"flips": 2, "start": 0.0, "weight": 2.0},
+        {"weight_bits": 3, "activation_bits": 3},
+    ),
     "qa-ibp": (
         {"radius": 1.0, "start": 0.0, "weight": 5.0},
         {"weight_bits": 4, "activation_bits": 4},

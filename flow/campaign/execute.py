@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.build import Build, site_table
-from flow.campaign.faultlist import Strike
-from flow.campaign.model import evaluate_faults, reference
+from flow.campaign.faultlist import FaultList, Strike
+from flow.campaign.model import StruckModel
 from flow.campaign.outcome import Answers
 from flow.campaign.prepare import Campaign
 from flow.campaign.recipe import Engine
@@ -30,35 +30,45 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
     changes on exactly the pairs that the single-flip analysis predicts, so never on a certified
     image.
     """
-    faults = tuple(campaign.faults.part(unit.first, unit.last))
+    strikes = campaign.strikes(unit)
     seconds: dict[str, float] = {}
     start = perf_counter()
-    clean = reference(campaign.graph, campaign.x)
-    faulty = evaluate_faults(campaign.graph, campaign.x, faults)
+    model = _model(campaign)
+    clean, faulty = model.clean, model.answers(strikes)
     seconds[Engine.MODEL] = perf_counter() - start
     if Engine.RTL in campaign.recipe.engines:
         assert campaign.build is not None, "the recipe demands a build for RTL"
         start = perf_counter()
-        rtl = run_rtl(campaign.build, campaign.x, faults, cache=cache)
+        rtl = run_rtl(campaign.build, campaign.x, tuple(strikes), cache=cache)
         seconds[Engine.RTL] = perf_counter() - start
-        model = Answers(
+        both = Answers(
             np.concatenate([clean.logits[None], faulty.logits]),
             np.concatenate([clean.classes[None], faulty.classes]),
         )
-        wrong = (model.classes != rtl.classes) | (model.logits != rtl.logits).any(axis=-1)
+        wrong = (both.classes != rtl.classes) | (both.logits != rtl.logits).any(axis=-1)
         if wrong.any():
-            return _disagreement(campaign, unit, wrong, model=model, rtl=rtl)
+            return _disagreement(campaign, strikes, wrong, model=both, rtl=rtl)
         if rtl.detected is not None:
             if rtl.detected[0].any():
                 raise ClaimError(
                     f"{campaign.build.directory}: an error is reported without a fault"
                 )
             faulty = replace(faulty, detected=rtl.detected[1:])
-    broken = _broken_prediction(campaign, unit, clean=clean, faulty=faulty)
+    broken = _broken_prediction(campaign, unit, strikes, clean=clean, faulty=faulty)
     if broken is not None:
         return broken
     table = unit_table(unit, campaign.images, campaign.labels, clean=clean, faulty=faulty)
     return UnitResult(unit, table, logits_digest(faulty.logits), seconds)
+
+
+_made: dict[str, StruckModel] = {}  # of the last campaign that this process worked for
+
+
+def _model(campaign: Campaign) -> StruckModel:
+    if campaign.key not in _made:
+        _made.clear()
+        _made[campaign.key] = StruckModel(campaign.graph, campaign.x)
+    return _made[campaign.key]
 
 
 def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -> Answers:
@@ -79,13 +89,18 @@ def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -
 
 
 def _disagreement(
-    campaign: Campaign, unit: Unit, wrong: NDArray[np.bool_], *, model: Answers, rtl: Answers
+    campaign: Campaign,
+    strikes: FaultList,
+    wrong: NDArray[np.bool_],
+    *,
+    model: Answers,
+    rtl: Answers,
 ) -> Reproducer:
     """The first pair that differs; row 0 has no fault, so a wrong clean run comes first."""
     row, image = map(int, np.argwhere(wrong)[0])
     return _reproducer(
         campaign,
-        () if row == 0 else campaign.faults[unit.first + row - 1],
+        () if row == 0 else strikes[row - 1],
         image,
         claim=Claim.ENGINES_AGREE,
         statement="model and RTL do not agree",
@@ -97,7 +112,7 @@ def _disagreement(
 
 
 def _broken_prediction(
-    campaign: Campaign, unit: Unit, *, clean: Answers, faulty: Answers
+    campaign: Campaign, unit: Unit, strikes: FaultList, *, clean: Answers, faulty: Answers
 ) -> Reproducer | None:
     if campaign.prediction is None:
         return None
@@ -105,14 +120,14 @@ def _broken_prediction(
     broken = changed & campaign.prediction.certified
     statement = "a certified image changes its class"
     if not broken.any():
-        broken = changed != campaign.prediction.critical(unit)
+        broken = changed != campaign.critical(unit)
         statement = "the single-flip analysis predicts the other outcome"
     if not broken.any():
         return None
     row, image = map(int, np.argwhere(broken)[0])
     return _reproducer(
         campaign,
-        campaign.faults[unit.first + row],
+        strikes[row],
         image,
         claim=Claim.CERTIFICATE_HOLDS,
         statement=statement,

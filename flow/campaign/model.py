@@ -1,20 +1,24 @@
 """Many faults in the integer model at once.
 
-A fault changes one node; what comes before it is shared with the clean run, and only the images
-whose value there really differs are followed to the logits.
+A strike changes some nodes; what comes before is shared with the clean run, and behind it only what
+really differs is computed again: see ``flow.delta``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from flow.campaign.faultlist import KINDS, FaultList
 from flow.campaign.outcome import Answers
+from flow.delta import Program, Together, Walker
 from flow.engine import BatchedEngine
-from flow.errors import ClaimError
-from flow.ir import Array, Fault, Graph, apply_faults
+from flow.errors import ClaimError, InputError
+from flow.ir import Array, Fault, Graph, Kind
+from flow.ops import ArgMax
+
+ROWS = 1 << 28  # bytes of clean values that are kept between calls
 
 
 def reference(graph: Graph, x: Array, faults: Sequence[Fault] = ()) -> Answers:
@@ -22,9 +26,7 @@ def reference(graph: Graph, x: Array, faults: Sequence[Fault] = ()) -> Answers:
     return Answers.of(graph.evaluate_all(x, faults)[graph.logits])
 
 
-def evaluate_faults(
-    graph: Graph, x: Array, strikes: Sequence[Sequence[Fault]], *, device: str = "cpu"
-) -> Answers:
+def evaluate_faults(graph: Graph, x: Array, strikes: Sequence[Sequence[Fault]]) -> Answers:
     """Each strike alone: logits (strikes, images, classes) and classes (strikes, images).
 
     Equal to :func:`reference` strike by strike; the first is evaluated both ways every time.
@@ -32,51 +34,98 @@ def evaluate_faults(
     Raises:
         ClaimError: the two differ.
     """
-    engine = BatchedEngine(graph, device=device)
-    chain = all(later.inputs == (earlier.output,) for earlier, later in pairwise(graph.nodes))
-    if chain and graph.nodes[0].inputs == (graph.input,):
-        logits = _along_the_chain(engine, x, strikes)
-    else:
-        logits = np.stack(
-            [engine.run_edges(x, (graph.logits,), strike)[graph.logits] for strike in strikes]
-        )
-    answers = Answers.of(logits)
-    if strikes and (answers.logits[0] != reference(graph, x, strikes[0]).logits).any():
-        raise ClaimError(
-            f"graph {graph.name!r}: {' with '.join(map(str, strikes[0]))} gives other logits in "
-            "the batched engine than in Graph.evaluate; report this"
-        )
-    return answers
+    return StruckModel(graph, x).answers(FaultList.of(graph, strikes))
 
 
-def _along_the_chain(engine: BatchedEngine, x: Array, strikes: Sequence[Sequence[Fault]]) -> Array:
-    graph = engine.graph
-    numbers = {node.name: number for number, node in enumerate(graph.nodes)}
-    clean = engine.run_all(x)
-    logits = np.broadcast_to(clean[graph.logits], (len(strikes), *clean[graph.logits].shape)).copy()
-    by_node: dict[int, list[int]] = {}
-    for position, strike in enumerate(strikes):
-        struck_nodes = {numbers[graph.node(fault.node).name] for fault in strike}
-        if len(struck_nodes) == 1:
-            by_node.setdefault(struck_nodes.pop(), []).append(position)
-        elif strike:
-            logits[position] = engine.run_edges(x, (graph.logits,), strike)[graph.logits]
-    for number, positions in by_node.items():
-        node = graph.nodes[number]
-        before, after = clean[node.inputs[0]], clean[node.output]
-        rows: list[Array] = []
-        places: list[tuple[int, Array]] = []
-        for position in positions:
-            struck = apply_faults(node.op, strikes[position]).evaluate(before)
-            moved = np.flatnonzero((struck != after).reshape(len(x), -1).any(axis=1))
-            if moved.size:
-                rows.append(struck[moved])
-                places.append((position, moved))
-        if not rows:
-            continue
-        found = engine.resume(number + 1, np.concatenate(rows))
-        start = 0
-        for position, moved in places:
-            logits[position, moved] = found[start : start + len(moved)]
-            start += len(moved)
-    return logits
+class StruckModel:
+    """``graph`` on images ``x`` (images, *input shape), to be struck; for one thread at a time."""
+
+    def __init__(self, graph: Graph, x: Array) -> None:
+        self.graph, self.x = graph, x
+        self.clean = reference(graph, x)
+        self._engine = BatchedEngine(graph)
+        try:
+            self._program: Program | None = Program.of(graph)
+        except InputError:  # no class, or logits that no arithmetic made: every strike runs whole
+            self._program = None
+            return
+        self._walker = Walker(self._program, [])
+        self._size = max(1, ROWS // (8 * self._program.elements))
+        self._kept = self._rows(slice(0, self._size))
+
+    def answers(self, faults: FaultList) -> Answers:
+        """Each fault alone on all images; the first is evaluated by ``Graph.evaluate`` too.
+
+        Raises:
+            ClaimError: the two differ.
+        """
+        if not len(faults):
+            return Answers(self.clean.logits[None][:0], self.clean.classes[None][:0])
+        if self._program is None:
+            wanted, run = (self.graph.logits,), self._engine.run_edges
+            found = Answers.of(
+                np.stack([run(self.x, wanted, strike)[self.graph.logits] for strike in faults])
+            )
+        else:
+            found = self._followed(faults)
+        if (found.logits[0] != reference(self.graph, self.x, faults[0]).logits).any():
+            raise ClaimError(
+                f"graph {self.graph.name!r}: {' with '.join(map(str, faults[0]))} gives other "
+                "logits by delta propagation than in Graph.evaluate; report this"
+            )
+        return found
+
+    def _followed(self, faults: FaultList) -> Answers:
+        sets = together(self.graph, faults)
+        logits = np.empty((len(faults), *self.clean.logits.shape), dtype=np.int64)
+        classes = np.empty(logits.shape[:2], dtype=np.int64)
+        for part, rows in self._parts():
+            found = self._walker.many(rows, sets)
+            logits[:, part] = found.logits[found.result]
+            classes[:, part] = ArgMax().evaluate(found.logits)[found.result]
+        return Answers(logits, classes)
+
+    def _parts(self) -> Iterator[tuple[slice, Array]]:
+        yield slice(0, self._size), self._kept
+        for first in range(self._size, len(self.x), self._size):
+            part = slice(first, first + self._size)
+            yield part, self._rows(part)
+
+    def _rows(self, part: slice) -> Array:
+        assert self._program is not None, "only programs have rows"
+        return self._program.row(self._engine.run_edges(self.x[part], self._program.edges))
+
+
+def together(graph: Graph, faults: FaultList) -> Together:
+    """The strikes as what becomes of stored codes; a bit stuck at what it stores is left out."""
+    blocks = faults.bits.blocks
+    block = faults.bits.block_numbers(faults.position)
+    width = np.array([b.bits for b in blocks])[block]
+    within = faults.position - np.array([b.first for b in blocks])[block]
+    element, bit = np.divmod(within, width)
+    strike = np.repeat(np.arange(len(faults)), np.diff(faults.start))
+    if not faults.flips:
+        keep = _changing(graph, faults, block, element, bit)
+        strike, block, element, bit = (a[keep] for a in (strike, block, element, bit))
+    moved = [column[1:] != column[:-1] for column in (strike, block, element)]
+    first = np.flatnonzero(np.append(len(strike) > 0, np.logical_or.reduce(moved)))
+    mask = np.add.reduceat(np.left_shift(1, bit), first) if len(first) else first
+    return Together(
+        tuple((b.node, b.parameter) for b in blocks),
+        np.searchsorted(strike[first], np.arange(len(faults) + 1)),
+        block[first],
+        element[first],
+        mask,
+    )
+
+
+def _changing(graph: Graph, faults: FaultList, block: Array, element: Array, bit: Array) -> Array:
+    """Where a bit does not already store what it is stuck at."""
+    stored = np.zeros(len(bit), dtype=np.int64)
+    for number, one in enumerate(faults.bits.blocks):
+        here = np.flatnonzero(block == number)
+        op = graph.node(one.node).op
+        values = np.asarray(getattr(op, one.parameter)).ravel()[element[here]]
+        stored[here] = (op.stored[one.parameter].encode(values) >> bit[here]) & 1
+    flip = faults.kind == KINDS.index(Kind.FLIP)
+    return np.flatnonzero(flip | (stored != (faults.kind == KINDS.index(Kind.STUCK1))))

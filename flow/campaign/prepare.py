@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ class Prediction:
     certified: NDArray[np.bool_]  # (images,): no single flip changes the class
     packed: NDArray[np.uint8]  # (faults, images / 8): this flip changes the class, a bit each
 
-    def critical(self, unit: Unit) -> NDArray[np.bool_]:
-        """(faults of ``unit``, images): this flip changes the class."""
-        rows = self.packed[unit.first : unit.last]
+    def critical(self, first: int, last: int) -> NDArray[np.bool_]:
+        """(faults ``first .. last - 1``, images): this flip changes the class."""
+        rows = self.packed[first:last]
         return np.unpackbits(rows, axis=1, count=len(self.certified)).astype(np.bool_)
 
 
@@ -55,6 +55,8 @@ class Campaign:
     x: Array  # the images themselves
     labels: Array
     prediction: Prediction | None
+    key: str = ""  # its digest, where that is known
+    begin: int = 0  # the number of the first of ``faults``; later in a unit taken out of a campaign
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -65,6 +67,28 @@ class Campaign:
     def pairs(self) -> int:
         """(fault, image) pairs, hence rows."""
         return len(self.faults) * len(self.images)
+
+    def strikes(self, unit: Unit) -> FaultList:
+        """The faults of ``unit``."""
+        return self.faults.part(unit.first - self.begin, unit.last - self.begin)
+
+    def critical(self, unit: Unit) -> NDArray[np.bool_]:
+        """(faults of ``unit``, images): the analysis predicts another class.
+
+        Raises:
+            ValueError: there is no analysis.
+        """
+        if self.prediction is None:
+            raise ValueError("a campaign without an analysis predicts nothing")
+        return self.prediction.critical(unit.first - self.begin, unit.last - self.begin)
+
+    def alone(self, unit: Unit) -> Campaign:
+        """What it takes to execute ``unit`` and no other: small enough to send to any process."""
+        prediction = self.prediction
+        if prediction is not None:
+            part = prediction.packed[unit.first - self.begin : unit.last - self.begin]
+            prediction = replace(prediction, packed=part)
+        return replace(self, faults=self.strikes(unit), prediction=prediction, begin=unit.first)
 
     def identity(self) -> Mapping[str, Any]:
         """All that can change a row of the results, by name; two runs with equal ones agree."""
@@ -124,7 +148,8 @@ def prepare(
     if flips is None and (certifiable if recipe.certify is None else recipe.certify):
         flips = single_flips(graph, x, y=labels)
     prediction = None if flips is None else _predict(flips, faults)
-    return Campaign(recipe, graph, build, faults, images, x, labels, prediction)
+    campaign = Campaign(recipe, graph, build, faults, images, x, labels, prediction)
+    return replace(campaign, key=campaign.digest())
 
 
 def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
@@ -157,7 +182,7 @@ def describe(campaign: Campaign) -> dict[str, Any]:
         "fault_model": campaign.faults.model,
         "estimate": campaign.estimate(),
         "identity": campaign.identity(),
-        "digest": campaign.digest(),
+        "digest": campaign.key,
     }
 
 

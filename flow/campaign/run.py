@@ -88,7 +88,7 @@ def run_campaign(
     with directory_lock(out):
         _sweep(out)
         _claim(campaign, out, resume=resume)
-        digest = campaign.digest()
+        digest = campaign.key
         images = len(campaign.images)
         seconds = completed(out, campaign.units, campaign=digest, images=images)
         resumed = len(seconds)
@@ -181,7 +181,7 @@ def _record(
     prediction = campaign.prediction
     return CampaignRecord(
         name=campaign.recipe.name,
-        digest=campaign.digest(),
+        digest=campaign.key,
         graph_digest=identity["graph"],
         plan_digest=identity["plan"],
         fault_list_digest=campaign.faults.digest,

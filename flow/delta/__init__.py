@@ -2,6 +2,6 @@
 
 from flow.delta.program import Program
 from flow.delta.tally import Tally
-from flow.delta.walk import Sets, Strikes, Walker
+from flow.delta.walk import Sets, Strikes, Together, Walker
 
-__all__ = ["Program", "Sets", "Strikes", "Tally", "Walker"]
+__all__ = ["Program", "Sets", "Strikes", "Tally", "Together", "Walker"]

@@ -69,6 +69,8 @@ struct Readers {
 
 constexpr std::size_t kSeen = 1 << 16;  // results that are remembered at a cut
 constexpr std::int32_t kAtOnce = 64;  // rows of a product that are looked at together
+constexpr std::int64_t kAbreast = 256;  // images that are screened together
+constexpr std::int64_t kScreened = 1 << 25;  // elements of them that are held at most
 
 template <class Word>
 struct State {  // of one thread
@@ -76,8 +78,10 @@ struct State {  // of one thread
   std::vector<Word> now;
   std::vector<Ids> changed;  // by node: elements of its output that differ from the clean run
   std::vector<std::vector<Word>> work;
-  // By product, the sums around each of its clean ones that change nothing behind it.
+  // By product, the sums around each of its clean ones that change nothing behind it, unless what
+  // is behind it is struck too: then `open`.
   std::vector<std::vector<Word>> least, most;
+  std::vector<char> open;
 
   void put(int node, std::int32_t element, Word value) {
     if (value == clean[element]) return;  // every node enters each element once
@@ -110,8 +114,12 @@ struct Product final : Node<Word> {  // slots: place * columns + column
 
   std::size_t room() const override { return static_cast<std::size_t>(places) * rows + places; }
   void run(State<Word>& state) const override {
-    auto& work = state.work[this->number];
     Ids touched;
+    run(state, touched);
+  }
+  // `touched`: places whose sums in `work` and marks are begun already.
+  void run(State<Word>& state, Ids& touched) const {
+    auto& work = state.work[this->number];
     Word* const marks = work.data() + static_cast<std::size_t>(places) * rows;
     for (int source : this->sources)
       for (std::int32_t element : state.changed[source]) {
@@ -125,8 +133,9 @@ struct Product final : Node<Word> {  // slots: place * columns + column
           marks[place] = 1;
         });
       }
-    const auto& least = state.least[this->number];
-    const auto& most = state.most[this->number];
+    const bool open = state.open[this->number];
+    const Word* least = open ? state.clean + this->out : state.least[this->number].data();
+    const Word* most = open ? state.clean + this->out : state.most[this->number].data();
     for (std::int32_t place : touched) {
       marks[place] = 0;
       Word* sums = work.data() + static_cast<std::size_t>(place) * rows;
@@ -158,11 +167,13 @@ struct Staircase final : Node<Word> {  // slots: elements of the output
   bool bipolar, search;
   std::vector<Word> thresholds, sign;
 
-  void run(State<Word>& state) const override {
+  void run(State<Word>& state) const override { run(state, Ids()); }
+  void run(State<Word>& state, const Ids& skipped) const {
     for (int source : this->sources)
       for (std::int32_t element : state.changed[source])
         this->readers->each(element, [&](std::int32_t slot) {
           const std::int32_t channel = slot % channels;
+          if (std::find(skipped.begin(), skipped.end(), channel) != skipped.end()) return;
           const Word* bank = thresholds.data() + static_cast<std::size_t>(channel) * steps;
           const std::int32_t count = reached(state.now[element], bank, -1, 0);
           state.put(this->number, this->out + slot, level(count, sign[channel]));
@@ -228,10 +239,11 @@ struct Network {  // whatever its word
   virtual void* runner() const = 0;
 };
 
-// Changes of one node that strike together: set k is the entries [start[k], start[k + 1]).
+// Changes that strike together: set k is the entries [start[k], start[k + 1]), by ascending node.
 struct Sets {
   std::int64_t count;
   const std::int64_t* start;
+  const std::int32_t* node;
   const std::int32_t* parameter;  // 0 weights, 1 thresholds, 2 signs
   const std::int64_t* element;    // of the parameter, row by row
   const std::int64_t* value;      // by how much a weight moves, or what else becomes of it
@@ -245,7 +257,9 @@ struct Runner {
   virtual void thresholds(int node, const std::int64_t* codes, std::int32_t bits,
                           std::int32_t* to) = 0;
   virtual void signs(int node, std::int32_t* to) = 0;
-  virtual void sets(int node, const Sets& sets, std::int32_t* to) = 0;
+  virtual void sets(const Sets& sets, std::int32_t* to) = 0;
+  virtual void many(const std::int64_t* rows, std::int64_t images, const Sets& sets,
+                    std::int32_t* to, std::int32_t* clean) = 0;
 };
 
 template <class Word>
@@ -305,7 +319,22 @@ struct Walk final : Runner {
   std::unordered_map<Key, std::int32_t, KeyHash> seen;  // at a cut: what became of its changes
   std::int32_t untouched = 0;  // the result of the clean run
 
-  explicit Walk(const Net<Word>& network) : net(network) {
+  std::vector<const Product<Word>*> products;  // by node, or none
+  std::vector<const Staircase<Word>*> staircases;
+  std::vector<std::vector<Ids>> own;  // by product: the columns of each group
+  Ids rows, channels;
+  std::vector<Word> moves;  // (rows, places)
+  // Of images abreast: (elements, images); by product (sums, images); (images) each.
+  std::vector<Word> across, hit, total;
+  std::vector<std::vector<Word>> lows, highs;
+
+  explicit Walk(const Net<Word>& network) : net(network), own(network.nodes.size()) {
+    for (const auto& node : net.nodes) {
+      products.push_back(dynamic_cast<const Product<Word>*>(node.get()));
+      staircases.push_back(dynamic_cast<const Staircase<Word>*>(node.get()));
+      if (products.back()) own[products.size() - 1] = columns_of_groups(*products.back());
+    }
+    state.open.resize(net.nodes.size());
     state.changed.resize(net.nodes.size());
     state.work.resize(net.nodes.size());
     state.least.resize(net.nodes.size());
@@ -318,8 +347,8 @@ struct Walk final : Runner {
     state.clean = words.data();
     state.now = words;
     seen.clear();
-    for (const auto& node : net.nodes)
-      if (const auto* product = dynamic_cast<const Product<Word>*>(node.get()))
+    for (const Product<Word>* product : products)
+      if (product)
         guard(*product, state.least[product->number], state.most[product->number]);
     untouched = result();
   }
@@ -328,17 +357,19 @@ struct Walk final : Runner {
     for (std::int32_t k = 0; k < net.classes; k++) logits.push_back(state.now[net.first + k]);
     return number;
   }
-  // Runs the nodes behind `struck`, whose changes are entered, and takes everything back.
-  std::int32_t follow(int struck) {
+  // Runs the nodes behind `struck`, whose changes are entered, and takes everything back. Entries
+  // [at, end) of `sets` strike nodes on the way.
+  std::int32_t follow(int struck, const Sets* sets = nullptr, std::int64_t at = 0,
+                      std::int64_t end = 0) {
     std::int32_t found = -1;
     bool logits_moved = false;
     Key key;
     for (std::size_t k = struck + 1; k < net.nodes.size() && found < 0; k++) {
       const Node<Word>& node = *net.nodes[k];
-      bool reached = false;
-      for (int source : node.sources) reached = reached || !state.changed[source].empty();
-      if (!reached) continue;
-      if (node.cut && key.words.empty()) {
+      const std::int64_t from = at;
+      while (at < end && sets->node[at] == static_cast<int>(k)) at++;
+      if (from == at && !reached(node)) continue;
+      if (node.cut && key.words.empty() && from == end) {
         for (std::int32_t element : state.changed[node.sources[0]]) {
           key.words.push_back(element);
           key.words.push_back(state.now[element]);
@@ -346,7 +377,8 @@ struct Walk final : Runner {
         const auto known = seen.find(key);
         if (known != seen.end()) found = known->second;
       }
-      if (found < 0) node.run(state);
+      if (found < 0 && from == at) node.run(state);
+      if (found < 0 && from < at) strike(*sets, from, at);
     }
     if (found < 0) {
       for (std::int32_t k = net.first; k < net.first + net.classes; k++)
@@ -456,17 +488,141 @@ struct Walk final : Runner {
       *to++ = follow(number);
     }
   }
-  void sets(int number, const Sets& sets, std::int32_t* to) override {
-    const auto* product = dynamic_cast<const Product<Word>*>(net.nodes[number].get());
-    const auto* stairs = dynamic_cast<const Staircase<Word>*>(net.nodes[number].get());
-    const std::vector<Ids> own = product ? columns_of_groups(*product) : std::vector<Ids>();
+  void sets(const Sets& sets, std::int32_t* to) override {
     seen.clear();
     for (std::int64_t k = 0; k < sets.count; k++) {
       if (seen.size() > kSeen) seen.clear();
-      if (product) move(*product, own, sets, k);
-      else bend(*stairs, sets, k);
-      *to++ = follow(number);
+      *to++ = together(sets, sets.start[k], sets.start[k + 1]);
     }
+  }
+  // `sets` on many images: to (sets, images) and clean (images) number results. A strike is followed
+  // where it moves a value on clean inputs; elsewhere no struck node ever sees others.
+  void many(const std::int64_t* all, std::int64_t images, const Sets& sets, std::int32_t* to,
+            std::int32_t* clean) override {
+    const std::int64_t width = std::clamp<std::int64_t>(kScreened / net.elements, 16, kAbreast);
+    std::vector<std::uint8_t> moved(static_cast<std::size_t>(sets.count) * width);
+    for (std::int64_t begin = 0; begin < images; begin += width) {
+      const std::int64_t count = std::min(width, images - begin);
+      const std::int64_t* block = all + begin * net.elements;
+      abreast(block, count, width);
+      for (std::int64_t k = 0; k < sets.count; k++)
+        screen(sets, sets.start[k], sets.start[k + 1], width, moved.data() + k * width);
+      for (std::int64_t i = 0; i < count; i++) {
+        image(block + i * net.elements);
+        clean[begin + i] = untouched;
+        for (std::int64_t k = 0; k < sets.count; k++) {
+          std::int32_t& found = to[k * images + begin + i];
+          found = untouched;
+          if (!moved[k * width + i]) continue;
+          if (seen.size() > kSeen) seen.clear();
+          found = together(sets, sets.start[k], sets.start[k + 1]);
+        }
+      }
+    }
+  }
+  // Lays a block of images out element by element, with the guards of every product's sums.
+  void abreast(const std::int64_t* block, std::int64_t count, std::int64_t width) {
+    across.assign(static_cast<std::size_t>(net.elements) * width, 0);
+    lows.resize(products.size()), highs.resize(products.size());
+    for (std::int64_t i = 0; i < count; i++) {
+      image(block + i * net.elements);
+      logits.resize(logits.size() - net.classes);  // the run is not asked for yet
+      for (std::int64_t e = 0; e < net.elements; e++) across[e * width + i] = words[e];
+      for (std::size_t p = 0; p < products.size(); p++) {
+        if (!products[p]) continue;
+        lows[p].resize(state.least[p].size() * width), highs[p].resize(state.most[p].size() * width);
+        for (std::size_t e = 0; e < state.least[p].size(); e++) {
+          lows[p][e * width + i] = state.least[p][e];
+          highs[p][e * width + i] = state.most[p][e];
+        }
+      }
+    }
+  }
+  // Which images of the block see entries [first, end) move anything on clean inputs.
+  void screen(const Sets& sets, std::int64_t first, std::int64_t end, std::int64_t width,
+              std::uint8_t* moved) {
+    hit.assign(width, 0);
+    open(sets, first, end, true);
+    for (std::int64_t j = first; j < end;) {
+      if (const Product<Word>* product = products[sets.node[j]]) {
+        const auto columns = static_cast<std::uint32_t>(own[product->number][0].size());
+        const auto row_of = [&](std::int64_t at) {
+          return static_cast<std::uint32_t>(sets.element[at]) / columns;
+        };
+        std::int64_t next = j + 1;
+        while (next < end && sets.node[next] == sets.node[j] && row_of(next) == row_of(j)) next++;
+        screen_row(*product, static_cast<std::int32_t>(row_of(j)), sets, j, next, width);
+        j = next;
+      } else {
+        screen_step(*staircases[sets.node[j]], sets, j, width);
+        j++;
+      }
+    }
+    open(sets, first, end, false);
+    for (std::int64_t i = 0; i < width; i++) moved[i] = hit[i] != 0;
+  }
+  void screen_row(const Product<Word>& product, std::int32_t row, const Sets& sets,
+                  std::int64_t from, std::int64_t end, std::int64_t width) {
+    const Ids& group = own[product.number][row / product.share];
+    const auto columns = static_cast<std::uint32_t>(group.size());
+    const bool open = state.open[product.number];
+    Word* const mark = hit.data();
+    for (std::int32_t place = 0; place < product.places; place++) {
+      total.assign(width, 0);
+      Word* const sum = total.data();
+      for (std::int64_t j = from; j < end; j++) {
+        const auto step = static_cast<Word>(sets.value[j]);
+        const std::int32_t column = group[static_cast<std::uint32_t>(sets.element[j]) % columns];
+        const std::size_t slot = static_cast<std::size_t>(place) * product.columns + column;
+        const Word* x = across.data() + static_cast<std::size_t>(product.reads[slot]) * width;
+        for (std::int64_t i = 0; i < width; i++) sum[i] += step * x[i];
+      }
+      const std::size_t at = static_cast<std::size_t>(place) * product.rows + row;
+      const Word* clean = across.data() + (product.out + at) * width;
+      const Word* low = open ? clean : lows[product.number].data() + at * width;
+      const Word* high = open ? clean : highs[product.number].data() + at * width;
+      for (std::int64_t i = 0; i < width; i++) {
+        const Word value = product.moved(clean[i], sum[i]);
+        mark[i] |= (value < low[i]) | (value > high[i]);
+      }
+    }
+  }
+  void screen_step(const Staircase<Word>& stairs, const Sets& sets, std::int64_t j,
+                   std::int64_t width) {
+    Word* const mark = hit.data();
+    if (sets.parameter[j] != 1) {  // a sign moves nearly every level
+      std::fill(mark, mark + width, Word{1});
+      return;
+    }
+    const auto channel = static_cast<std::int32_t>(sets.element[j] / stairs.steps);
+    const Word was = stairs.thresholds[sets.element[j]], is = static_cast<Word>(sets.value[j]);
+    const auto size = static_cast<std::int32_t>(stairs.reads.size());
+    for (std::int32_t slot = channel; slot < size; slot += stairs.channels) {
+      const Word* x = across.data() + static_cast<std::size_t>(stairs.reads[slot]) * width;
+      for (std::int64_t i = 0; i < width; i++) mark[i] |= (x[i] >= was) != (x[i] >= is);
+    }
+  }
+  // What entries [first, end) lead to.
+  std::int32_t together(const Sets& sets, std::int64_t first, std::int64_t end) {
+    if (first == end) return untouched;
+    const int node = sets.node[first];
+    std::int64_t next = first;
+    while (next < end && sets.node[next] == node) next++;
+    open(sets, next, end, true);
+    strike(sets, first, next);
+    const std::int32_t found = follow(node, &sets, next, end);
+    open(sets, next, end, false);
+    return found;
+  }
+  void open(const Sets& sets, std::int64_t from, std::int64_t end, bool wide) {
+    for (std::int64_t j = from; j < end; j++)
+      if (staircases[sets.node[j]])
+        for (int source : staircases[sets.node[j]]->sources) state.open[source] = wide;
+  }
+  bool reached(const Node<Word>& node) const {
+    for (int source : node.sources)
+      if (!state.changed[source].empty()) return true;
+    return false;
   }
   static std::vector<Ids> columns_of_groups(const Product<Word>& product) {
     std::vector<Ids> own(product.rows / product.share);
@@ -474,27 +630,47 @@ struct Walk final : Runner {
       own[product.group[column]].push_back(column);
     return own;
   }
-  void move(const Product<Word>& product, const std::vector<Ids>& own, const Sets& sets,
-            std::int64_t k) {
-    const auto width = static_cast<std::int64_t>(own[0].size());
+  // Runs the one node that entries [from, end) change, on what its sources are now.
+  void strike(const Sets& sets, std::int64_t from, std::int64_t end) {
+    if (const Product<Word>* product = products[sets.node[from]]) move(*product, sets, from, end);
+    else bend(*staircases[sets.node[from]], sets, from, end);
+  }
+  void move(const Product<Word>& product, const Sets& sets, std::int64_t from, std::int64_t end) {
+    const auto& group = own[product.number];
+    const auto width = static_cast<std::uint32_t>(group[0].size());
     const std::int32_t places = product.places;
-    Ids rows;
-    std::vector<Word> moves;  // (rows, places)
-    for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++) {
-      const auto row = static_cast<std::int32_t>(sets.element[j] / width);
-      const std::int32_t column = own[row / product.share][sets.element[j] % width];
+    rows.clear(), moves.clear();
+    for (std::int64_t j = from; j < end; j++) {
+      const auto element = static_cast<std::uint32_t>(sets.element[j]);
+      const auto row = static_cast<std::int32_t>(element / width);
+      const std::int32_t column = group[row / product.share][element % width];
       const auto step = static_cast<Word>(sets.value[j]);
-      const std::size_t at = std::find(rows.begin(), rows.end(), row) - rows.begin();
+      std::size_t at = rows.size() - 1;  // entries mostly come row by row
+      if (rows.empty() || rows[at] != row)
+        at = std::find(rows.begin(), rows.end(), row) - rows.begin();
       if (at == rows.size()) {
         rows.push_back(row);
         moves.resize(rows.size() * places, 0);
       }
       for (std::int32_t place = 0; place < places; place++)
         moves[at * places + place] +=
-            step * state.clean[product.reads[static_cast<std::size_t>(place) * product.columns + column]];
+            step * state.now[product.reads[static_cast<std::size_t>(place) * product.columns + column]];
     }
-    const auto& least = state.least[product.number];
-    const auto& most = state.most[product.number];
+    if (reached(product)) {
+      auto& work = state.work[product.number];
+      Ids touched(places);
+      for (std::int32_t place = 0; place < places; place++) {
+        touched[place] = place;
+        work[static_cast<std::size_t>(places) * product.rows + place] = 1;
+        for (std::size_t at = 0; at < rows.size(); at++)
+          work[static_cast<std::size_t>(place) * product.rows + rows[at]] += moves[at * places + place];
+      }
+      product.run(state, touched);
+      return;
+    }
+    const bool open = state.open[product.number];
+    const Word* least = open ? state.clean + product.out : state.least[product.number].data();
+    const Word* most = open ? state.clean + product.out : state.most[product.number].data();
     for (std::size_t at = 0; at < rows.size(); at++)
       for (std::int32_t place = 0; place < places; place++) {
         const std::int32_t to = place * product.rows + rows[at];
@@ -502,20 +678,21 @@ struct Walk final : Runner {
         if (sum < least[to] || sum > most[to]) state.put(product.number, product.out + to, sum);
       }
   }
-  void bend(const Staircase<Word>& stairs, const Sets& sets, std::int64_t k) {
+  void bend(const Staircase<Word>& stairs, const Sets& sets, std::int64_t from, std::int64_t end) {
     const std::int32_t steps = stairs.steps;
-    Ids channels;
     const auto channel_of = [&](std::int64_t j) {
       return static_cast<std::int32_t>(sets.element[j] / (sets.parameter[j] == 1 ? steps : 1));
     };
-    for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++)
+    channels.clear();
+    for (std::int64_t j = from; j < end; j++)
       if (std::find(channels.begin(), channels.end(), channel_of(j)) == channels.end())
         channels.push_back(channel_of(j));
+    stairs.run(state, channels);
     for (std::int32_t channel : channels) {
-      const Word* from = stairs.thresholds.data() + static_cast<std::size_t>(channel) * steps;
-      std::vector<Word> bank(from, from + steps);
+      const Word* first = stairs.thresholds.data() + static_cast<std::size_t>(channel) * steps;
+      std::vector<Word> bank(first, first + steps);
       Word sign = stairs.sign[channel];
-      for (std::int64_t j = sets.start[k]; j < sets.start[k + 1]; j++) {
+      for (std::int64_t j = from; j < end; j++) {
         if (channel_of(j) != channel) continue;
         if (sets.parameter[j] == 1) bank[sets.element[j] % steps] = static_cast<Word>(sets.value[j]);
         else sign = static_cast<Word>(sets.value[j]);
@@ -530,7 +707,7 @@ struct Walk final : Runner {
     const auto size = static_cast<std::int32_t>(stairs.reads.size());
     for (std::int32_t slot = channel; slot < size; slot += stairs.channels) {
       const std::int32_t element = stairs.out + slot;
-      state.put(stairs.number, element, level(state.clean[stairs.reads[slot]]));
+      state.put(stairs.number, element, level(state.now[stairs.reads[slot]]));
     }
   }
 };
@@ -569,8 +746,12 @@ void delta_strike(void* runner, int parameter, int node, const std::int64_t* fli
   if (parameter == 1) one->thresholds(node, flips, bits, to);
   if (parameter == 2) one->signs(node, to);
 }
-void delta_strike_sets(void* runner, int node, const Sets* sets, std::int32_t* to) {
-  static_cast<Runner*>(runner)->sets(node, *sets, to);
+void delta_strike_sets(void* runner, const Sets* sets, std::int32_t* to) {
+  static_cast<Runner*>(runner)->sets(*sets, to);
+}
+void delta_many(void* runner, const std::int64_t* rows, std::int64_t images, const Sets* sets,
+                std::int32_t* to, std::int32_t* clean) {
+  static_cast<Runner*>(runner)->many(rows, images, *sets, to, clean);
 }
 std::int64_t delta_results(void* runner) { return static_cast<Runner*>(runner)->logits.size(); }
 void delta_take(void* runner, std::int64_t* to) {  // the logits of all results, and forgets them

@@ -51,21 +51,42 @@ class Sets:
     def __len__(self) -> int:
         return len(self.start) - 1
 
+    def across(self) -> Together:
+        """The same, named as flips of many nodes are."""
+        blocks = tuple((self.node, name) for name in self.parameters)
+        return Together(blocks, self.start, self.parameter, self.element, self.mask)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """Flips of any nodes that strike together: as ``Sets``, but ``block`` numbers pairs of node and
+    parameter among ``blocks``. These, and the entries of each set, are in the order of the nodes.
+    """
+
+    blocks: tuple[tuple[str, str], ...]
+    start: Array
+    block: Array
+    element: Array
+    mask: Array
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
 
 class _Sets(Structure):
     _fields_ = (
         ("count", c_int64),
-        *((name, c_void_p) for name in ("start", "parameter", "element", "value")),
+        *((name, c_void_p) for name in ("start", "node", "parameter", "element", "value")),
     )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strike:
-    """``size`` strikes of one step: single flips of a ``parameter`` with their ``effects``, or
+    """``size`` strikes: single flips of a ``parameter`` of one step with their ``effects``, or
     ``sets`` whose arrays ``kept`` keeps alive."""
 
-    step: int
     size: int
+    step: int = -1
     parameter: int = -1
     bits: int = 0
     effects: Array | None = None
@@ -133,12 +154,28 @@ class Walker:
 
     def _strike(self, strike: _Strike, to: Any) -> None:
         if strike.sets is not None:
-            self._code.delta_strike_sets(self._runner, strike.step, byref(strike.sets), to)
+            self._code.delta_strike_sets(self._runner, byref(strike.sets), to)
         if strike.effects is not None:
             effects = _long(strike.effects)
             self._code.delta_strike(
                 self._runner, strike.parameter, strike.step, effects, strike.bits, to
             )
+
+    def many(self, rows: Array, sets: Together) -> Strikes:
+        """Every one of ``sets`` on images laid out by ``Program.row``, screened many at a time.
+
+        ``result`` is (sets, images) here.
+        """
+        strike = _together(self.program, sets)
+        assert strike.sets is not None, "made of sets"
+        result = np.empty((len(sets), len(rows)), dtype=np.int32)
+        clean = np.empty(len(rows), dtype=np.int32)
+        to, own = (array.ctypes.data_as(POINTER(c_int32)) for array in (result, clean))
+        self._code.delta_many(self._runner, _long(rows), len(rows), byref(strike.sets), to, own)
+        logits = self._take()
+        starts = clean.astype(np.int64)
+        image = np.repeat(np.arange(len(rows)), np.diff(np.append(starts, len(logits))))
+        return Strikes(result, logits, image, starts)
 
     def _take(self) -> Array:
         size = self._code.delta_results(self._runner)
@@ -155,24 +192,28 @@ def _flips(program: Program) -> Iterator[_Strike]:
             changed = _changed(node.op, name, codes, np.arange(codes.size) // kind.bits)
             effects = np.ascontiguousarray(changed, dtype=np.int64)
             step = program.number(node.name)
-            yield _Strike(step, effects.size, PARAMETERS[name], kind.bits, effects)
+            yield _Strike(effects.size, step, PARAMETERS[name], kind.bits, effects)
 
 
-def _together(program: Program, sets: Sets) -> _Strike:
+def _together(program: Program, sets: Sets | Together) -> _Strike:
     """What the flips of each set do."""
-    op = program.graph.node(sets.node).op
+    if isinstance(sets, Sets):
+        sets = sets.across()
     value = np.zeros(len(sets.element), dtype=np.int64)
-    parameter = np.zeros(len(sets.element), dtype=np.int32)
-    for number, name in enumerate(sets.parameters):
-        here = sets.parameter == number
-        element = sets.element[here]
-        codes = op.stored[name].encode(getattr(op, name)).ravel()[element] ^ sets.mask[here]
-        value[here] = _changed(op, name, codes, element)
-        parameter[here] = PARAMETERS[name]
+    node, parameter = (np.zeros(len(sets.element), dtype=np.int32) for _ in range(2))
+    for number, (name, stored) in enumerate(sets.blocks):
+        here = sets.block == number
+        if not here.any():
+            continue
+        op, element = program.graph.node(name).op, sets.element[here]
+        old = np.asarray(getattr(op, stored)).ravel()[element]
+        codes = op.stored[stored].encode(old) ^ sets.mask[here]
+        value[here] = _changed(op, stored, codes, element)
+        parameter[here], node[here] = PARAMETERS[stored], program.number(name)
     start, element = (np.ascontiguousarray(a, dtype=np.int64) for a in (sets.start, sets.element))
-    kept = (start, parameter, element, value)
+    kept = (start, node, parameter, element, value)
     arrays = _Sets(len(sets), *(array.ctypes.data for array in kept))
-    return _Strike(program.number(sets.node), len(sets), sets=arrays, kept=kept)
+    return _Strike(len(sets), sets=arrays, kept=kept)
 
 
 def _changed(op: Any, name: str, codes: Array, element: Array) -> Array:
@@ -206,7 +247,8 @@ def code() -> ctypes.CDLL:
         ("free_runner", None, (c_void_p,)),
         ("image", None, (c_void_p, long)),
         ("strike", None, (c_void_p, c_int, c_int, long, c_int32, ids)),
-        ("strike_sets", None, (c_void_p, c_int, c_void_p, ids)),
+        ("strike_sets", None, (c_void_p, c_void_p, ids)),
+        ("many", None, (c_void_p, long, c_int64, c_void_p, ids, ids)),
         ("results", c_int64, (c_void_p,)),
         ("take", None, (c_void_p, long)),
         ("tally", None, (c_void_p, ids, c_int64, c_int64, byte, long, POINTER(c_double))),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from flow.build import Build, site_table
 from flow.campaign.faultlist import FaultList, Strike
 from flow.campaign.model import StruckModel
-from flow.campaign.outcome import Answers
+from flow.campaign.outcome import Answers, Struck, kinds_of
 from flow.campaign.prepare import Campaign
 from flow.campaign.recipe import Engine
 from flow.campaign.reproducer import Answer, Claim, Reproducer
-from flow.campaign.shards import Unit, UnitResult, logits_digest, unit_table
+from flow.campaign.shards import Unit, UnitResult, unit_table
 from flow.errors import ClaimError
 from flow.graphfile import digest
 from flow.ir import Array, as_flips
@@ -32,9 +32,10 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
     """
     strikes = campaign.strikes(unit)
     seconds: dict[str, float] = {}
+    detected = None
     start = perf_counter()
     model = _model(campaign)
-    clean, faulty = model.clean, model.answers(strikes)
+    clean, faulty = model.clean, model.struck(strikes)
     seconds[Engine.MODEL] = perf_counter() - start
     if Engine.RTL in campaign.recipe.engines:
         assert campaign.build is not None, "the recipe demands a build for RTL"
@@ -53,22 +54,32 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
                 raise ClaimError(
                     f"{campaign.build.directory}: an error is reported without a fault"
                 )
-            faulty = replace(faulty, detected=rtl.detected[1:])
+            detected = rtl.detected[1:]
     broken = _broken_prediction(campaign, unit, strikes, clean=clean, faulty=faulty)
     if broken is not None:
         return broken
-    table = unit_table(unit, campaign.images, campaign.labels, clean=clean, faulty=faulty)
-    return UnitResult(unit, table, logits_digest(faulty.logits), seconds)
+    kinds = kinds_of(clean, faulty.classes, faulty.differs, campaign.labels, detected=detected)
+    table = unit_table(
+        unit, campaign.images, campaign.labels, clean=clean, classes=faulty.classes, kinds=kinds
+    )
+    return UnitResult(unit, table, faulty.digest(), seconds)
 
 
-_made: dict[str, StruckModel] = {}  # of the last campaign that this process worked for
+class _Kept(threading.local):
+    """The model of the last campaign that this thread worked for."""
+
+    key: str | None = None
+    model: StruckModel
+
+
+_kept = _Kept()
 
 
 def _model(campaign: Campaign) -> StruckModel:
-    if campaign.key not in _made:
-        _made.clear()
-        _made[campaign.key] = StruckModel(campaign.graph, campaign.x)
-    return _made[campaign.key]
+    if _kept.key != campaign.key:
+        _kept.key, _kept.model = None, StruckModel(campaign.graph, campaign.x)
+        _kept.key = campaign.key
+    return _kept.model
 
 
 def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -> Answers:
@@ -112,7 +123,7 @@ def _disagreement(
 
 
 def _broken_prediction(
-    campaign: Campaign, unit: Unit, strikes: FaultList, *, clean: Answers, faulty: Answers
+    campaign: Campaign, unit: Unit, strikes: FaultList, *, clean: Answers, faulty: Struck
 ) -> Reproducer | None:
     if campaign.prediction is None:
         return None
@@ -133,7 +144,7 @@ def _broken_prediction(
         statement=statement,
         answers={
             "clean": Answer(tuple(clean.logits[image].tolist()), int(clean.classes[image])),
-            Engine.MODEL: _answer(faulty, row, image),
+            Engine.MODEL: _answer(faulty.answers(), row, image),
         },
     )
 

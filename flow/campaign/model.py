@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from flow.campaign.faultlist import KINDS, FaultList
-from flow.campaign.outcome import Answers
+from flow.campaign.outcome import Answers, Struck
 from flow.delta import Program, Together, Walker
 from flow.engine import BatchedEngine
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault, Graph, Kind
-from flow.ops import ArgMax
 
 ROWS = 1 << 28  # bytes of clean values that are kept between calls
 
@@ -34,7 +33,7 @@ def evaluate_faults(graph: Graph, x: Array, strikes: Sequence[Sequence[Fault]]) 
     Raises:
         ClaimError: the two differ.
     """
-    return StruckModel(graph, x).answers(FaultList.of(graph, strikes))
+    return StruckModel(graph, x).struck(FaultList.of(graph, strikes)).answers()
 
 
 class StruckModel:
@@ -53,37 +52,50 @@ class StruckModel:
         self._size = max(1, ROWS // (8 * self._program.elements))
         self._kept = self._rows(slice(0, self._size))
 
-    def answers(self, faults: FaultList) -> Answers:
+    def struck(self, faults: FaultList) -> Struck:
         """Each fault alone on all images; the first is evaluated by ``Graph.evaluate`` too.
 
         Raises:
             ClaimError: the two differ.
         """
+        found = self._whole(faults) if self._program is None else self._followed(faults)
         if not len(faults):
-            return Answers(self.clean.logits[None][:0], self.clean.classes[None][:0])
-        if self._program is None:
-            wanted, run = (self.graph.logits,), self._engine.run_edges
-            found = Answers.of(
-                np.stack([run(self.x, wanted, strike)[self.graph.logits] for strike in faults])
-            )
-        else:
-            found = self._followed(faults)
-        if (found.logits[0] != reference(self.graph, self.x, faults[0]).logits).any():
+            return found
+        first = found.rows[found.which[0]]
+        if (first != reference(self.graph, self.x, faults[0]).logits).any():
             raise ClaimError(
                 f"graph {self.graph.name!r}: {' with '.join(map(str, faults[0]))} gives other "
                 "logits by delta propagation than in Graph.evaluate; report this"
             )
         return found
 
-    def _followed(self, faults: FaultList) -> Answers:
+    def _whole(self, faults: FaultList) -> Struck:
+        """By a full run for every fault."""
+        images, rows = len(self.x), [self.clean.logits]
+        which = np.tile(np.arange(images, dtype=np.int32), (len(faults), 1))
+        first = images
+        for number, strike in enumerate(faults):
+            logits = self._engine.run_edges(self.x, (self.graph.logits,), strike)[self.graph.logits]
+            differs = (logits != self.clean.logits).any(axis=1)
+            rows.append(logits[differs])
+            which[number, differs] = first + np.arange(len(rows[-1]))
+            first += len(rows[-1])
+        return Struck(np.concatenate(rows), which, self.clean)
+
+    def _followed(self, faults: FaultList) -> Struck:
         sets = together(self.graph, faults)
-        logits = np.empty((len(faults), *self.clean.logits.shape), dtype=np.int64)
-        classes = np.empty(logits.shape[:2], dtype=np.int64)
-        for part, rows in self._parts():
-            found = self._walker.many(rows, sets)
-            logits[:, part] = found.logits[found.result]
-            classes[:, part] = ArgMax().evaluate(found.logits)[found.result]
-        return Answers(logits, classes)
+        images, rows = len(self.x), [self.clean.logits]
+        which = np.empty((len(faults), images), dtype=np.int32)
+        first = images
+        for part, values in self._parts():
+            found = self._walker.many(values, sets)
+            # Each image's clean row takes its place among the first, which are the clean ones.
+            numbers = np.arange(first, first + len(found.logits), dtype=np.int32)
+            numbers[found.clean] = np.arange(part.start, part.start + len(values))
+            which[:, part] = numbers[found.result]
+            rows.append(found.logits)
+            first += len(found.logits)
+        return Struck(np.concatenate(rows), which, self.clean)
 
     def _parts(self) -> Iterator[tuple[slice, Array]]:
         yield slice(0, self._size), self._kept

@@ -29,6 +29,13 @@ class Engine(StrEnum):
     RTL = "rtl"
 
 
+class Executor(StrEnum):
+    """Where units are computed."""
+
+    PROCESSES = "processes"  # ``workers`` of them, on this machine
+    DASK = "dask"  # wherever the workers of ``scheduler`` are
+
+
 class Recipe(BaseModel):
     """What to inject into what; paths are relative to the folder the command runs in.
 
@@ -48,6 +55,8 @@ class Recipe(BaseModel):
     engines: tuple[Engine, ...] = (Engine.MODEL, Engine.RTL)
     unit: Annotated[int, Field(strict=True, ge=1)] = 64  # faults in one shard
     workers: Annotated[int, Field(strict=True, ge=1)] = 1  # processes
+    executor: Executor = Executor.PROCESSES
+    scheduler: str | None = None  # address of a Dask scheduler, as tcp://host:8786
     certify: bool | None = None  # compare with the exact single-flip analysis; None: single flips
 
     @model_validator(mode="before")
@@ -82,6 +91,8 @@ class Recipe(BaseModel):
             raise ValueError('\'engines\' must be ["model"] or ["model", "rtl"]')
         if Engine.RTL in self.engines and self.build is None:
             raise ValueError("engine 'rtl' needs 'build', a build directory")
+        if (self.executor is Executor.DASK) != (self.scheduler is not None):
+            raise ValueError("executor 'dask' and 'scheduler' go together")
         if isinstance(self.faults, Burst) and self.build is None:
             raise ValueError("bursts strike memory words; they need 'build', a build directory")
         if self.certify and not isinstance(self.faults, Single | None):

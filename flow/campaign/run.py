@@ -12,9 +12,9 @@ from flow.atomic import write_json
 from flow.campaign.execute import execute
 from flow.campaign.faultfile import load_faults, save_faults
 from flow.campaign.lock import LOCK, directory_lock
-from flow.campaign.pool import in_processes
+from flow.campaign.pool import in_cluster, in_processes
 from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
-from flow.campaign.recipe import Recipe
+from flow.campaign.recipe import Executor, Recipe
 from flow.campaign.reproducer import Reproducer, save_reproducer
 from flow.campaign.shards import SHARDS, Unit, UnitResult, completed, write_shard
 from flow.campaign.show import outcome_counts
@@ -169,8 +169,17 @@ def _results(
     campaign: Campaign, pending: Sequence[Unit], *, cache: Path
 ) -> Generator[UnitResult | Reproducer, None, None]:
     """The pending units, in the order they end; only the caller writes."""
-    work = partial(execute, campaign, cache=cache)
-    return in_processes(work, pending, workers=campaign.recipe.workers)
+    recipe = campaign.recipe
+    work = partial(_execute, cache=cache)
+    parts = ((campaign.alone(unit), unit) for unit in pending)
+    if recipe.executor is Executor.DASK:
+        assert recipe.scheduler is not None, "the recipe demands it"
+        return in_cluster(work, parts, scheduler=recipe.scheduler)
+    return in_processes(work, parts, workers=min(recipe.workers, len(pending)))
+
+
+def _execute(part: tuple[Campaign, Unit], *, cache: Path) -> UnitResult | Reproducer:
+    return execute(*part, cache=cache)
 
 
 def _record(

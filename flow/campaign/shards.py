@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from flow.atomic import write_atomic
-from flow.campaign.outcome import Answers, classify
+from flow.campaign.outcome import DIRECTIONS, OUTCOMES, Answers
 from flow.errors import InputError
 from flow.ir import Array
 
 SHARDS = "shards"
+NUMBERS = {name: k for names in (OUTCOMES, DIRECTIONS) for k, name in enumerate(names)}
 TEXT = pa.dictionary(pa.int8(), pa.string())
 SCHEMA = pa.schema(
     {
@@ -62,26 +64,35 @@ class UnitResult:
 
 
 def unit_table(
-    unit: Unit, images: Array, labels: Array, *, clean: Answers, faulty: Answers
+    unit: Unit,
+    images: Array,
+    labels: Array,
+    *,
+    clean: Answers,
+    classes: Array,
+    kinds: tuple[NDArray[np.int8], NDArray[np.int8]],
 ) -> pa.Table:
     """One row per (fault, image), by fault and then image.
 
     Args:
         images: positions in the data set, (images,); labels: their true classes.
-        clean: answers (images, ...); faulty: answers (faults, images, ...).
+        clean: answers (images, ...); classes: with each fault (faults, images).
+        kinds: outcomes and directions as ``kinds_of`` numbers them, (faults, images).
     """
-    outcome, direction = classify(clean, faulty, labels)
-    faults = len(faulty.classes)
+    faults = len(classes)
     columns = {
         "fault": np.repeat(np.arange(unit.first, unit.last), len(images)),
         "image": np.tile(images, faults),
         "label": np.tile(labels, faults),
         "clean_class": np.tile(clean.classes, faults),
-        "class": faulty.classes.ravel(),
+        "class": classes.ravel(),
     }
     arrays = [pa.array(values.astype(np.int32)) for values in columns.values()]
-    texts = [pa.array(values.ravel()).dictionary_encode() for values in (outcome, direction)]
-    return pa.table([*arrays, *(text.cast(TEXT) for text in texts)], schema=SCHEMA)
+    texts = [
+        pa.DictionaryArray.from_arrays(pa.array(codes.ravel()), pa.array(names))
+        for codes, names in zip(kinds, (OUTCOMES, DIRECTIONS), strict=True)
+    ]
+    return pa.table([*arrays, *texts], schema=SCHEMA)
 
 
 def write_shard(directory: Path, result: UnitResult, *, campaign: str) -> None:
@@ -139,11 +150,6 @@ def check_shard(path: Path, unit: Unit, *, campaign: str, images: int) -> Mappin
     return seconds
 
 
-def logits_digest(logits: Array) -> str:
-    """SHA-256 of the logits of a unit, so that a second run can prove it computed the same."""
-    return hashlib.sha256(np.ascontiguousarray(logits, dtype="<i8").tobytes()).hexdigest()
-
-
 def shard_path(directory: Path, unit: Unit) -> Path:
     """Where a unit's shard lies in a campaign's directory."""
     return directory / SHARDS / f"{unit.number:06d}.parquet"
@@ -154,8 +160,8 @@ def _rows_digest(table: pa.Table) -> str:
     for column in table.columns:
         values = column.combine_chunks()
         if pa.types.is_dictionary(values.type):
-            names = np.array(values.dictionary.to_pylist(), dtype="S16")
-            total.update(names[values.indices.to_numpy()].tobytes())
+            names = [NUMBERS.get(name, 255) for name in values.dictionary.to_pylist()]
+            total.update(np.array(names, dtype=np.uint8)[values.indices.to_numpy()].tobytes())
         else:
             total.update(values.to_numpy().astype("<i4").tobytes())
     return total.hexdigest()

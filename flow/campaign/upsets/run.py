@@ -165,7 +165,9 @@ def run_upsets(
 def _results(
     campaign: UpsetCampaign, pending: Sequence[Unit]
 ) -> Generator[tuple[Unit, pa.Table, float], None, None]:
-    return in_processes(partial(execute, campaign), pending, workers=campaign.recipe.workers)
+    return in_processes(
+        partial(execute, campaign), pending, workers=min(campaign.recipe.workers, len(pending))
+    )
 
 
 def execute(campaign: UpsetCampaign, unit: Unit) -> tuple[Unit, pa.Table, float]:

@@ -22,6 +22,7 @@ Strike = tuple[Fault, ...]  # bits struck together, each once, in the order of `
 
 KINDS = tuple(Kind)  # numbered in this order in ``FaultList.kind``
 NO_CHIP = -1
+INDEPENDENT = ("multiple", "burst", "rate")  # models whose draws may repeat each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class FaultList:
     number of bits, or the rate. ``chip`` is ``NO_CHIP`` where faults are not patterns of a chip.
 
     Raises:
-        InputError: a single bit is listed twice, or one strike hits a bit twice.
+        InputError: a model that draws each bit once lists one twice, or a strike hits a bit twice.
     """
 
     graph_digest: str
@@ -55,7 +56,7 @@ class FaultList:
         same = number[1:] == number[:-1]
         if (np.diff(self.position)[same] <= 0).any():
             raise InputError("faults: a strike names a bit twice, or out of order; list it once")
-        if self.single:
+        if self.single and self.model not in INDEPENDENT:
             order = np.sort(self.position * len(KINDS) + self.kind)
             twice = np.flatnonzero(order[1:] == order[:-1])
             if twice.size:

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from flow.campaign.faultlist import INDEPENDENT
 from flow.campaign.outcome import Direction, Outcome
 from flow.campaign.prepare import read_description
 from flow.campaign.shards import completed, shard_path, units
@@ -24,6 +25,7 @@ from flow.campaign.statistics import Estimate, stratified, stratified_zero_bound
 from flow.errors import InputError
 
 RESAMPLES = 2000
+ENDLESS = 10**15  # faults that independent draws could have been
 
 # One row per fault. What its bits do not share is null: a fault across layers has no layer. The
 # first fault of a parameter, in the order of the list, places the groups of that parameter.
@@ -105,19 +107,23 @@ def direction_counts(directory: Path) -> dict[str, int]:
 def critical_share(
     directory: Path, *, rng: np.random.Generator, confidence: float = 0.95
 ) -> Estimate:
-    """The share of (stored bit, image) pairs with another class: stratified, bootstrap over faults.
+    """The share of (fault, image) pairs with another class, over all faults of the model.
 
-    Where no pair changed its class, ``hi`` is the one-sided bound for zero events.
+    Single bits: stratified over all stored bits, bootstrap over faults. Independent draws: their
+    mean over all levels together, bootstrap over faults. Where no pair changed its class, ``hi`` is
+    the one-sided bound for zero events.
 
     Raises:
         InputError: as :func:`shares`, and while units are missing.
     """
     description = read_description(directory)
+    independent = description.get("fault_model", "single") in INDEPENDENT
+    grouping = By.ALL if independent else By.BIT
     rows = _query(
         directory,
         f"""
         SELECT list(n_critical / pairs ORDER BY fault) AS found, any_value(w) * count(*) AS size
-        FROM ({_per_fault(By.BIT)}) GROUP BY name ORDER BY min(first), name
+        FROM ({_per_fault(grouping)}) GROUP BY name ORDER BY min(first), name
         """,
     )
     drawn = sum(len(row["found"]) for row in rows)
@@ -125,8 +131,10 @@ def critical_share(
         raise InputError(
             f"{directory}: {drawn} of {description['faults']} faults are done; resume the campaign"
         )
-    sizes = [round(row["size"]) for row in rows]
+    sizes = [ENDLESS if independent else round(row["size"]) for row in rows]
     found = [np.array(row["found"]) for row in rows]
+    if independent and drawn == 1:
+        return Estimate(float(found[0][0]), 0.0, 1.0)
     if not any(share.any() for share in found):
         draws = [len(share) for share in found]
         return Estimate(0.0, 0.0, stratified_zero_bound(sizes, draws, confidence=confidence))

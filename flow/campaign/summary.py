@@ -31,5 +31,6 @@ def summary(out: Path) -> dict[str, Any]:
         "changed_share": changed,
         "critical_share": asdict(critical_share(out, rng=np.random.default_rng(seed))),
         "by_parameter": [asdict(share) for share in shares(out, By.PARAMETER)],
+        "by_level": [asdict(share) for share in shares(out, By.LEVEL)],
         "by_bit": [asdict(share) for share in shares(out, By.BIT)],
     }

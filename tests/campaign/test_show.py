@@ -7,12 +7,16 @@ import pytest
 
 from flow.campaign import (
     By,
+    Multiple,
+    Rates,
+    Stuck,
     critical_share,
     direction_counts,
     load_faults,
     outcome_counts,
     run_campaign,
     shares,
+    summary,
 )
 from flow.campaign.model import evaluate_faults, reference
 from flow.campaign.statistics import wilson
@@ -131,6 +135,44 @@ def test_the_weighted_share_of_a_sample_is_near_the_census(tmp_path, census):
     assert math.isclose(found.value, sampled.critical.value, abs_tol=1e-12)
     # The conservative interval is the wider one.
     assert sampled.critical.hi - sampled.critical.lo > found.hi - found.lo
+
+
+@pytest.mark.parametrize(
+    ("faults", "levels"),
+    [
+        (Multiple(count=40, flips=(1, 6, 30)), ["1.0", "6.0", "30.0"]),
+        (Rates(rates=(0.0, 0.02, 0.4), chips=9), ["0.0", "0.02", "0.4"]),
+        (Stuck(count=90, value=0), ["1.0"]),
+    ],
+    ids=lambda model: getattr(model, "model", ""),
+)
+def test_levels_have_shares_and_independent_draws_an_interval(tmp_path, census, faults, levels):
+    graph, _, data = census
+    recipe = model_recipe(graph, tmp_path, faults=faults, images=12)
+    record = run_campaign(recipe, data, out=tmp_path / "out", cache=tmp_path)
+    found = shares(tmp_path / "out", By.LEVEL)
+    assert [share.group for share in found] == levels
+    assert sum(share.pairs for share in found) == record.pairs
+    rows, _ = table_of(tmp_path / "out")
+    listed = load_faults(tmp_path / "out" / "faults.parquet", graph=graph)
+    for share in found:
+        mine = [listed.level[fault] == float(share.group) for fault in rows["fault"]]
+        assert share.outcomes["critical"] == sum(
+            o == "critical" for o, own in zip(rows["outcome"], mine, strict=True) if own
+        )
+    whole = summary(tmp_path / "out")["critical_share"]
+    assert 0 <= whole["lo"] < whole["value"] < whole["hi"] <= 1
+    if listed.model != "stuck":
+        seen = sum(outcome == "critical" for outcome in rows["outcome"]) / record.pairs
+        assert math.isclose(whole["value"], seen, abs_tol=1e-12)
+
+
+def test_a_single_independent_draw_says_nothing_of_others(tmp_path, census):
+    graph, _, data = census
+    recipe = model_recipe(graph, tmp_path, faults=Rates(rates=(0.4,), chips=1), images=12)
+    run_campaign(recipe, data, out=tmp_path / "out", cache=tmp_path)
+    share = critical_share(tmp_path / "out", rng=generator())
+    assert (share.lo, share.hi) == (0, 1)
 
 
 def test_a_campaign_without_a_critical_pair_reports_an_upper_bound_and_not_zero(tmp_path):

@@ -57,6 +57,13 @@ bench-flips: $(VENV)/ready  ## every single flip of GRAPH=graph.json on DATA, IM
 bench-hw: $(VENV)/ready  ## area, clock, cycles and simulation speed of the hardware, beside its targets
 	$(VENV)/bin/python -m tests.bench.hardware
 
+ZOO_DIGITS := $(foreach n,tfc-digits-w1a1 tfc-digits-w4a4,build/$n/graph.json)
+ZOO_MNIST  := $(foreach n,tfc-mnist-w1a1 tfc-mnist-w4a4,build/$n/graph.json)
+
+.PHONY: zoo-table
+zoo-table: $(ZOO_DIGITS) $(ZOO_MNIST)  ## certified, refuted, unknown of every network, IMAGES of them; MNIST in BITPROOF_DATA
+	@$(VENV)/bin/python -m tests.bench.zoo_table $(if $(IMAGES),--images $(IMAGES)) $(ZOO_DIGITS:%=%=digits) $(ZOO_MNIST:%=%=mnist)
+
 .PHONY: bench-smoothing
 bench-smoothing: $(VENV)/ready  ## integer against float smoothing of two networks; MNIST in BITPROOF_DATA
 	$(VENV)/bin/python -m tests.bench.smoothing

@@ -49,8 +49,8 @@ def check(
     """Repeat every claim of the file at ``path`` about ``graph`` on images ``x`` labelled ``y``.
 
     Args:
-        images: enumerate the flips of these images only; by default of all, and compare the hash
-            over all effects. Boxes and witnesses are always all checked.
+        images: enumerate or bound the flips of these images only; by default of all, and compare
+            the hash over all effects. Boxes of inputs and witnesses are always all checked.
         sites: of the build that a certificate of bursts is about.
         progress: called with (steps done, in all).
 

@@ -94,18 +94,27 @@ def _terms(subject: Subject) -> tuple[BitSubset, int]:
 
 def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
     graph, flips, holds = subject.graph, subject.found.radius, _HOLDS[subject.found.method]
-    for k in subject.each(subject.proved):
+    chosen = set(_chosen(subject))
+    proved = [k for k in subject.proved if k in chosen]
+    for k in subject.each(proved):
         image, label = subject.x[k], int(subject.y[k])
         if not holds(graph, image, label, flips, subset=subset, radius=near):
             raise subject.denied(k, "PROVED, but budgets leave other classes open")
-    return Checked(len(subject.proved), len(subject.refuted), 0, 0)
+    return Checked(len(proved), len(subject.refuted), 0, len(subject.proved) - len(proved))
+
+
+def _chosen(subject: Subject) -> list[int]:
+    """The images that the caller wants checked, ascending; all by default."""
+    images = len(subject.x)
+    chosen = list(range(images)) if subject.images is None else sorted(set(subject.images))
+    if chosen and not (chosen[0] >= 0 and chosen[-1] < images):
+        raise InputError(f"images {chosen}: choose from 0 to {images - 1}")
+    return chosen
 
 
 def _recheck_enumeration(subject: Subject, strikes: Sequence[tuple[Fault, ...]]) -> Checked:
     x, y = subject.x, subject.y
-    chosen = list(range(len(x))) if subject.images is None else sorted(set(subject.images))
-    if chosen and not (chosen[0] >= 0 and chosen[-1] < len(x)):
-        raise InputError(f"images {chosen}: choose from 0 to {len(x) - 1}")
+    chosen = _chosen(subject)
     enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, strikes)
     if subject.images is None and enumeration != subject.found.enumeration:
         raise ClaimError(

@@ -173,7 +173,7 @@ def check(
     graph: Annotated[Path, typer.Option(help="The graph the certificate is about.")],
     data: Data,
     image: Annotated[
-        list[int] | None, typer.Option(help="Enumerate the flips of these images only.")
+        list[int] | None, typer.Option(help="Check the flips of these images only.")
     ] = None,
     build: Annotated[
         Path | None, typer.Option(help="The build that a certificate of bursts is about.")

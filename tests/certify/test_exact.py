@@ -226,6 +226,15 @@ def test_exact_certificates_leave_nothing_unknown_and_are_checked(case):
     assert all(c.detail["attacked"] == c.detail["certified"] + 1 for c in broken)
 
 
+def test_a_check_of_flips_can_be_split_into_images(case):
+    graph, x, y, found, path = case
+    proved = [k for k, c in enumerate(found.certificates) if c.verdict is Verdict.PROVED]
+    some = check(path, graph, x, y, images=[proved[0], proved[0]])
+    assert (some.boxes, some.unchecked) == (1, found.proved - 1)
+    with pytest.raises(InputError, match="choose from 0 to 39"):
+        check(path, graph, x, y, images=[40])
+
+
 def claim_proved(record):
     entry = next(e for e in record["certificates"] if e["verdict"] == "REFUTED" and e["correct"])
     entry.update(verdict="PROVED", faults=[])

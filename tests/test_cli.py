@@ -227,16 +227,27 @@ def test_the_fewest_flips_of_the_last_layers_are_certified_and_checked(
     assert bitproof("check", tmp_path / "bits-3-exact.json", "--graph", graph_file, *on)[0] == 0
 
 
+def test_flips_left_open_are_asked_of_the_solver(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "2", "--layer", "fc1", "--certificates", tmp_path)
+    how = ("--property", "bits", "--flips", "2", "--solver", "--seconds", "0")
+    status, out, _ = bitproof("certify", graph_file, *how, *on, "--json")
+    record = json.loads(out)
+    assert (status, record["certificates"]) == (0, "bits-2-fc1-cpsat.json")
+    assert record["proved"] + record["refuted"] + record["unknown"] == record["correct"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--flips", "1", "--exact", "--cases"), "--cases and --exact: give one of them"),
+        (("--flips", "1", "--exact", "--cases"), "--cases, --exact and --solver: give one of"),
+        (("--flips", "1", "--solver", "--radius", "1"), "--solver with --flips is about fixed inp"),
+        (("--flips", "1", "--seconds", "1"), "--seconds with --flips is of --solver"),
         (("--burst", "2"), "--burst and --build go together: adjacent bits of the words of a"),
         (("--burst", "2", "--build", "b", "--highest", "1"), "--burst takes --build and --jobs"),
         (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
         (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
         (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),
-        (("--radius", "1"), "--radius, --each-layer, --cases and --exact are of --flips"),
+        (("--radius", "1"), "--radius, --each-layer, --cases, --exact, --solver and"),
         (("--flips", "99999"), "99999 flips: 2728 stored bits may flip"),
         (("--layer", "fc7"), "layer 'fc7' stores nothing here; choose from fc0, act0, fc1"),
     ],

@@ -14,6 +14,7 @@ from flow.certify.budget import budgeted
 from flow.certify.certificate import (
     Certificate,
     CertificateSet,
+    Evidence,
     Property,
     Verdict,
     input_digest,
@@ -31,7 +32,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
 
 Progress = Callable[[int, int], None]
-BUDGET, CASES, EXACT = "budget", "cases", "exact"  # methods
+BUDGET, CASES, EXACT, SOLVER = "budget", "cases", "exact", "cpsat"  # methods
 
 # Elements of the boxes held at once, times sixteen bytes.
 _HELD = 1 << 25
@@ -268,6 +269,9 @@ def with_fewer(found: CertificateSet, flips: int) -> CertificateSet:
         if verdict is Verdict.REFUTED:
             return replace(c, radius=flips, detail=known)
         known["attacked"] = None
+        if c.evidence is Evidence.SOLVER and flips <= c.detail["bounds"]:
+            known = {"certified": flips, "attacked": None}
+            return replace(c, radius=flips, evidence=Evidence.REPLAYABLE, detail=known)
         return replace(c, radius=flips, verdict=verdict, witness=None, faults=(), detail=known)
 
     return replace(found, radius=flips, certificates=tuple(map(certificate, found.certificates)))

@@ -89,18 +89,24 @@ def _answered(
         return replace(certificate, verdict=answer, witness=witness)
     if answer is Verdict.UNKNOWN:
         return certificate
+    detail = trusted(question.model, models, certificate.input_digest)
+    return replace(certificate, verdict=answer, evidence=Evidence.SOLVER, detail=detail)
+
+
+def trusted(model: cp_model.CpModel, models: Path, name: str) -> dict[str, str]:
+    """Keep ``model`` in the folder ``models`` under its SHA-256; says who solved what.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     models.mkdir(parents=True, exist_ok=True)
-    unnamed = models / f"{certificate.input_digest}.partial.pb"
-    if not question.model.export_to_file(str(unnamed)):
+    unnamed = models / f"{name}.partial.pb"
+    if not model.export_to_file(str(unnamed)):
         raise InputError(f"{unnamed}: cannot be written; give a folder that can")
     digest = hashlib.sha256(unnamed.read_bytes()).hexdigest()
     unnamed.replace(models / f"{digest}.pb")
-    detail = {
-        "solver": SOLVER,
-        "version": importlib.metadata.version("ortools"),
-        "model": f"{digest}.pb",
-    }
-    return replace(certificate, verdict=answer, evidence=Evidence.SOLVER, detail=detail)
+    version = importlib.metadata.version("ortools")
+    return {"solver": SOLVER, "version": version, "model": f"{digest}.pb"}
 
 
 class Question:

@@ -23,7 +23,7 @@ TAKES = {
     Property.PIXEL: {"radius", "pixels", "jobs"},
     Property.BITS: {
         *("flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"),
-        *("burst", "build", "exact"),
+        *("burst", "build", "exact", "solver", "seconds"),
     },
     Property.WEIGHTS: {"layer"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
@@ -48,7 +48,7 @@ def certify(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Of complete and cpsat: the most per image; 60."),
+        typer.Option(min=0, help="Of complete, cpsat and --solver: the most per image; 60."),
     ] = None,
     mask: Annotated[
         Path | None, typer.Option(help="Of input: .npy file; elements that are not 0 may move.")
@@ -73,6 +73,9 @@ def certify(
     ] = False,
     exact: Annotated[
         bool, typer.Option("--exact", help="Of flips in the last two layers: the fewest there are.")
+    ] = False,
+    solver: Annotated[
+        bool, typer.Option("--solver", help="Of flips: ask CP-SAT about what stays open.")
     ] = False,
     jobs: Annotated[
         int | None,
@@ -129,7 +132,7 @@ def certify(
     options: dict[str, Any] = {"radius": radius, "method": method, "seconds": seconds}
     options |= {"flips": flips, "jobs": jobs, "mask": mask, "range": range, "layer": layer}
     options |= {"memory": memory, "highest": highest, "each_layer": each_layer}
-    options |= {"cases": cases, "exact": exact, "burst": burst, "build": build}
+    options |= {"cases": cases, "exact": exact, "solver": solver, "burst": burst, "build": build}
     options |= {"sigma": sigma, "samples": samples, "selection": selection, "alpha": alpha}
     options |= {"seed": seed, "lanes": lanes}
     options |= {"vnnlib": vnnlib, "pixels": pixels}

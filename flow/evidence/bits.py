@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from flow.certify import (
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
-from flow.certify.k_flips import BUDGET, CASES, EXACT
+from flow.certify.k_flips import BUDGET, CASES, EXACT, SOLVER
 from flow.certify.parts import in_parts
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
@@ -41,6 +42,7 @@ WORDS = {
     BUDGET: "budgets of flips through integer intervals, then an attack on the rest",
     CASES: "budgets of flips, by cases of the channel struck first, then an attack on the rest",
     EXACT: "the most that flips of the last two layers can add to a rival's lead, exactly",
+    SOLVER: "budgets of flips, an attack, then the solver CP-SAT",
 }
 
 
@@ -57,6 +59,8 @@ def certify_bits(
     each_layer: bool = False,
     cases: bool = False,
     exact: bool = False,
+    solver: bool = False,
+    seconds: float | None = None,
     burst: int | None = None,
     build: Path | None = None,
     jobs: int = 1,
@@ -71,6 +75,8 @@ def certify_bits(
         each_layer: of flips: say what is certified with the flips in each layer alone.
         cases: of flips: take what budgets leave open apart by the channel struck first.
         exact: of flips: the fewest there are, for bits of the last two layers of a fixed input.
+        solver: of flips: ask CP-SAT about what budgets and the attack leave open, ``seconds`` (60)
+            for each image of a small dense network.
         burst, build: instead of single flips every run of ``burst`` adjacent bits of one word of
             the memories of ``build``, exactly.
         jobs: threads that enumerate flips or bursts.
@@ -82,22 +88,27 @@ def certify_bits(
     if (burst is None) != (build is None):
         raise InputError("--burst and --build go together: adjacent bits of the words of a build")
     if burst is not None and build is not None:
-        if flips or layer or memory or highest or radius or each_layer or cases or exact:
+        others = (flips, layer, memory, highest, radius, each_layer, cases, exact, solver, seconds)
+        if any(others):
             raise InputError("--burst takes --build and --jobs; it is about every memory")
         return _every_burst(graph, data, burst, build, directory, jobs, progress)
     subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
     chosen = [
         *layer,
         *memory,
-        *(["exact"] if exact else []),
+        *(["exact"] if exact else ["cpsat"] if solver else []),
         *([f"highest-{highest}"] if highest else []),
     ]
     if flips is not None:
         if len(radius) > 1:
             raise InputError("--radius with --flips: give one radius for each run")
-        if cases and exact:
-            raise InputError("--cases and --exact: give one of them")
+        if cases + exact + solver > 1:
+            raise InputError("--cases, --exact and --solver: give one of them")
+        if seconds is not None and not solver:
+            raise InputError("--seconds with --flips is of --solver")
         near = radius[0] if radius else 0
+        if near and solver:
+            raise InputError("--solver with --flips is about fixed inputs; leave --radius out")
         chosen += [f"radius-{near}"] if near else []
         return _any_flips(
             graph,
@@ -107,13 +118,15 @@ def certify_bits(
             near,
             directory,
             chosen,
-            EXACT if exact else CASES if cases else BUDGET,
+            EXACT if exact else CASES if cases else SOLVER if solver else BUDGET,
+            60.0 if seconds is None else seconds,
             each_layer,
             progress,
         )
-    if radius or each_layer or cases or exact:
+    if radius or each_layer or cases or exact or solver or seconds:
         raise InputError(
-            "--radius, --each-layer, --cases and --exact are of --flips; give how many bits"
+            "--radius, --each-layer, --cases, --exact, --solver and --seconds are of --flips; give "
+            "how many bits"
         )
     return _every_flip(graph, data, subset, directory, chosen, jobs, progress)
 
@@ -232,6 +245,7 @@ def _any_flips(
     directory: Path,
     chosen: Sequence[str],
     method: str,
+    limit: float,
     each_layer: bool,
     progress: Progress | None,
 ) -> Record:
@@ -243,12 +257,32 @@ def _any_flips(
     def path(k: int) -> Path:
         return directory / ("-".join(["bits", str(k), *chosen]) + ".json")
 
+    asked: dict[str, Any] = {
+        "flips": flips,
+        "subset": subset.terms(),
+        "radius": radius,
+        "method": method,
+    }
+    certify: Callable[..., CertificateSet] = partial(
+        certify_k_flips, flips=flips, subset=subset, radius=radius, method=method
+    )
+    if method == SOLVER:
+        from flow.certify.flip_answers import certify_flips_by_solver  # brings the solver
+
+        certify = partial(
+            certify_flips_by_solver,
+            flips=flips,
+            subset=subset,
+            seconds=limit,
+            models=directory / "models",
+        )
+        asked["seconds"] = limit
     found = in_parts(
-        partial(certify_k_flips, flips=flips, subset=subset, radius=radius, method=method),
+        certify,
         graph,
         (x, data.y),
         path=path(flips),
-        asked={"flips": flips, "subset": subset.terms(), "radius": radius, "method": method},
+        asked=asked,
         progress=progress,
     )
     seconds = round(perf_counter() - started, 2)

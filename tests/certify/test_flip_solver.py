@@ -22,7 +22,8 @@ from flow.certify import (
 from flow.certify.flip_answers import certify_flips_by_solver
 from flow.certify.flip_solver import FlipQuestion
 from flow.errors import ClaimError, InputError
-from flow.ops import Decode
+from flow.ir import Edge, Fault, Graph, IntType, Node
+from flow.ops import Add, ArgMax, Decode, MatVec, Threshold
 from tests.certify.test_budget import some_subset
 from tests.certify.test_exact import faults_of, fewest, two_layers
 from tests.engine.chains import chains, random_chain, random_inputs
@@ -67,6 +68,22 @@ def test_flips_of_several_layers_together_are_decided(seed, deep):
     rng = np.random.default_rng(seed)
     highest = [None, 1][rng.integers(2)]
     assert_answers_as_brute_force(graph, BitSubset(highest=highest), seed)
+
+
+def test_a_turned_sign_turns_the_level():
+    stairs = Threshold([[1]], IntType(3, True), [1], 0, IntType(1), signs_stored=True)
+    small = IntType(2, True)
+    nodes = (
+        Node("act", stairs, ("x",), "a"),
+        Node("last", MatVec([[1], [0]], small, IntType(3, True)), ("a",), "b"),
+        Node("scale", Add([[1, 1]], [-1, 0], IntType(3, True)), ("b",), "c"),
+        Node("argmax", ArgMax(), ("c",), "class"),
+    )
+    graph = Graph("turned", "x", Edge((1,), IntType(1)), nodes, "class")
+    question = FlipQuestion(
+        graph, np.array([1]), 0, flips=1, subset=BitSubset(parameters=("act.sign",))
+    )
+    assert question.solve(60) == (Verdict.REFUTED, (Fault("act", "sign", (0,), 0),))
 
 
 def decided_by_the_solver(models):

@@ -18,6 +18,7 @@ from models.objective import Batch, Objective
 from models.recipe import Recipe
 
 Progress = Callable[[int, int], None]
+Judge = Callable[[int, float], None]  # epoch and held-out score; may raise to end training
 CHECKPOINT = "checkpoint.pt"
 
 
@@ -81,6 +82,7 @@ def fit(
     machine: Machine,
     folder: Path | None = None,
     progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> tuple[nn.Sequential, tuple[float, ...]]:
     """Train ``model``; the trained model on the CPU and the mean loss of each epoch.
 
@@ -92,6 +94,7 @@ def fit(
     Args:
         examples: training images, of which ``objective`` gets batches.
         random: the order of images.
+        judge: called with each epoch's number and held-out score, where there is one.
 
     Raises:
         InputError: the checkpoint is of another recipe or damaged; no such accelerator.
@@ -134,6 +137,8 @@ def fit(
             _save(path, recipe, course, model, optimiser, schedule, random, best)
         if progress is not None:
             progress(course.epoch, settings.epochs)
+        if judge is not None and score is not None:
+            judge(course.epoch, score)
     if best is not None:
         model.load_state_dict(best)
     for logger in fabric.loggers:

@@ -17,7 +17,7 @@ from torch.nn import functional
 from flow.errors import InputError
 from flow.ir import Array
 from models.data import Dataset
-from models.loop import Machine, Progress, fit
+from models.loop import Judge, Machine, Progress, fit
 from models.networks import build, floats, integer_logits
 from models.objective import Batch, Objective, Task
 from models.recipe import Recipe
@@ -77,12 +77,14 @@ def train(
     machine: Machine | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
+    judge: Judge | None = None,
 ) -> Trained:
     """Train on the training images only: no epoch is chosen by the test set.
 
     Args:
         folder: for a checkpoint after each epoch, from which a killed run goes on, and for
             TensorBoard; without it neither is written.
+        judge: called with each epoch's number and held-out score; what it raises ends training.
 
     Raises:
         InputError: the recipe's network does not fit the data, or the checkpoint not the recipe.
@@ -111,7 +113,7 @@ def train(
         objective = objective_of(recipe, task)
         found, history = fit(
             recipe, objective.prepare(model), objective, examples=task.examples, random=random,
-            machine=machine or Machine(), folder=folder, progress=progress,
+            machine=machine or Machine(), folder=folder, progress=progress, judge=judge,
         )  # fmt: skip
         found = objective.finish(found)
         logits = _test_logits(recipe, found, data)

@@ -76,6 +76,42 @@ def study(
 
 
 @verbs.command()
+def search(
+    recipe: Annotated[Path, typer.Argument(help="A recipe with a [search] table.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The SQLite study.")],
+    trials: Annotated[int, typer.Option(min=1, help="Trials in the study, earlier ones too.")] = 20,
+    cost: Annotated[str, typer.Option(help="Second objective: cycles or lut.")] = "none",
+    cycles: Annotated[
+        int | None, typer.Option(min=1, help="Per image, of the folding that lut is of.")
+    ] = None,
+    best: Annotated[Path | None, typer.Option(help="Write the best trial's recipe here.")] = None,
+    json: Json = False,
+) -> None:
+    """Try the values of a recipe's [search] table; held-out images judge. A killed search goes on.
+
+    With a cost the best are those that no other trial beats in both.
+    """
+    from flow.atomic import write_atomic
+    from models.search import Cost, best_recipe, load_space
+    from models.search import search as run
+
+    if cost not in tuple(Cost):
+        raise InputError(f"--cost {cost!r}: unknown; choose from {', '.join(Cost)}")
+    space = load_space(recipe)
+    with progress(f"search {recipe.stem}") as step:
+        rows = run(
+            space, output, trials=trials, data_root=data_root(), cost=Cost(cost), cycles=cycles,
+            progress=step,
+        )  # fmt: skip
+    if best is not None:
+        write_atomic(best, best_recipe(space, rows).encode())
+    if json:
+        emit(signed({"trials": rows}), as_json=True)
+    else:
+        print_rows(rows)
+
+
+@verbs.command()
 def lower(
     model: Network,
     output: To,

@@ -8,9 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from models.measures.bit_errors import BitErrors
 from models.measures.bit_search import BitSearch
 from models.measures.boxes import Boxes
 from models.measures.flips import AttackedFlips, CertifiedFlips
+from models.measures.gradients import GradientAttacks
 from models.measures.measure import Measure
 from models.measures.size import Size
 from models.measures.smoothed import Smoothed
@@ -24,5 +26,7 @@ MEASURES: tuple[type[Measure], ...] = (
     Size,
     Smoothed,
     WorstFlip,
+    BitErrors,
+    GradientAttacks,
 )
 AnyMeasure = Annotated[reduce(or_, MEASURES), Field(discriminator="kind")]

@@ -64,6 +64,13 @@ ZOO_MNIST  := $(foreach n,tfc-mnist-w1a1 tfc-mnist-w4a4,build/$n/graph.json)
 zoo-table: $(ZOO_DIGITS) $(ZOO_MNIST)  ## certified, refuted, unknown of every network, IMAGES of them; MNIST in BITPROOF_DATA
 	@$(VENV)/bin/python -m tests.bench.zoo_table $(if $(IMAGES),--images $(IMAGES)) $(ZOO_DIGITS:%=%=digits) $(ZOO_MNIST:%=%=mnist)
 
+.PHONY: bench-campaign-rtl campaign-agreement
+bench-campaign-rtl: $(VENV)/ready  ## 10,000 faults on 100 images of TFC-w1a1 in model and RTL, beside driving it from Python
+	$(VENV)/bin/python -m tests.bench.campaign_rtl
+
+campaign-agreement: $(VENV)/ready  ## 12,000 faults in three networks of two accumulator policies: model = RTL (after make demo)
+	$(VENV)/bin/python -m tests.bench.agreement
+
 .PHONY: bench-smoothing
 bench-smoothing: $(VENV)/ready  ## integer against float smoothing of two networks; MNIST in BITPROOF_DATA
 	$(VENV)/bin/python -m tests.bench.smoothing

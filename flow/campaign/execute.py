@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from flow.build import Build, site_table
 from flow.campaign.faultlist import FaultList, Strike
-from flow.campaign.model import StruckModel
+from flow.campaign.minimise import minimise
+from flow.campaign.model import StruckModel, evaluate_faults
 from flow.campaign.outcome import Answers, Struck, kinds_of
 from flow.campaign.prepare import Campaign
 from flow.campaign.recipe import Engine
@@ -48,7 +49,7 @@ def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Repr
         )
         wrong = (both.classes != rtl.classes) | (both.logits != rtl.logits).any(axis=-1)
         if wrong.any():
-            return _disagreement(campaign, strikes, wrong, model=both, rtl=rtl)
+            return _disagreement(campaign, strikes, wrong, model=both, rtl=rtl, cache=cache)
         if rtl.detected is not None:
             if rtl.detected[0].any():
                 raise ClaimError(
@@ -99,6 +100,17 @@ def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -
     return Answers(found.logits, found.classes, found.detected == 1 if plan.parity else None)
 
 
+def run_hls(build: Build, x: Array, strike: Strike, *, cache: Path) -> Answers:
+    """The HLS C++ of ``build`` under ``strike``, compiled for it: (images, ...)."""
+    from sim.csim_faults import simulate_hls_faults
+
+    graph = build.graph()
+    table = site_table(graph, build.plan())
+    sites = [table.site(fault) for fault in as_flips(graph, strike)]
+    found = simulate_hls_faults(build, x, sites, binaries=cache / "csim")
+    return Answers(found.logits, found.classes)
+
+
 def _disagreement(
     campaign: Campaign,
     strikes: FaultList,
@@ -106,20 +118,41 @@ def _disagreement(
     *,
     model: Answers,
     rtl: Answers,
+    cache: Path,
 ) -> Reproducer:
-    """The first pair that differs; row 0 has no fault, so a wrong clean run comes first."""
+    """The first pair that differs, with no more bits than it takes.
+
+    Row 0 has no fault, so a wrong clean run comes first.
+    """
     row, image = map(int, np.argwhere(wrong)[0])
-    return _reproducer(
-        campaign,
-        () if row == 0 else strikes[row - 1],
-        image,
-        claim=Claim.ENGINES_AGREE,
-        statement="model and RTL do not agree",
-        answers={
-            Engine.MODEL: _answer(model, row, image),
-            Engine.RTL: _answer(rtl, row, image),
-        },
-    )
+    strike: Strike = () if row == 0 else strikes[row - 1]
+    answers: dict[str, Answer] = {
+        Engine.MODEL: _answer(model, row, image),
+        Engine.RTL: _answer(rtl, row, image),
+    }
+    if len(strike) > 1:
+        tried = {strike: answers}
+
+        def differs(part: Strike) -> bool:
+            tried[part] = _both(campaign, image, part, cache=cache)
+            return tried[part][Engine.MODEL] != tried[part][Engine.RTL]
+
+        strike = minimise(strike, differs)
+        answers = tried[strike]
+    statement = "model and RTL do not agree"
+    claim = Claim.ENGINES_AGREE
+    return _reproducer(campaign, strike, image, claim=claim, statement=statement, answers=answers)
+
+
+def _both(campaign: Campaign, image: int, strike: Strike, *, cache: Path) -> dict[str, Answer]:
+    """What model and RTL say about one image under one strike."""
+    assert campaign.build is not None, "the recipe demands a build for RTL"
+    x = campaign.x[image : image + 1]
+    rtl = run_rtl(campaign.build, x, [strike], cache=cache)
+    return {
+        Engine.MODEL: _answer(evaluate_faults(campaign.graph, x, [strike]), 0, 0),
+        Engine.RTL: _answer(rtl, 1, 0),
+    }
 
 
 def _broken_prediction(

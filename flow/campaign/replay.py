@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.build import Build, load_build
-from flow.campaign.execute import run_rtl
+from flow.campaign.execute import run_hls, run_rtl
 from flow.campaign.model import reference
 from flow.campaign.outcome import Answers
 from flow.campaign.reproducer import Answer, Claim, Reproducer, load_reproducer
@@ -45,8 +45,8 @@ def replay(
 ) -> Replay:
     """Run the strike and image of the reproducer at ``path`` in every engine it concerns.
 
-    ``graph`` or ``build`` replace the places written in the file. RTL shows its logits only, so a
-    difference there is attributed to the node that makes them.
+    ``graph`` or ``build`` replace the places written in the file. HLS and RTL show their logits
+    only, so a difference there is attributed to the node that makes them.
 
     Raises:
         InputError: the file is no reproducer, or the network there is another one.
@@ -74,6 +74,8 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
+        if (made.directory / "hls").exists():  # a build with parity has none
+            answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
         answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")

@@ -106,9 +106,11 @@ def test_rtl_with_one_wrong_bit_is_caught_and_its_reproducer_fails_again(network
     assert found.reproduced
     assert found.answers["rtl"] == case.answers["rtl"]
     assert found.answers["model"] == found.answers["batched"] == case.answers["model"]
+    assert found.answers["hls"] == case.answers["rtl"]  # both read the build's images
     assert found.first_differing == "fc1"
     mended = replay(out / "reproducer.json", cache=compiled, build=folder / "build")
     assert not mended.reproduced
+    assert mended.answers["hls"] == mended.answers["model"]
     assert mended.first_differing is None
 
 

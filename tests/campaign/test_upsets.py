@@ -98,10 +98,27 @@ def test_an_upset_is_judged_by_its_gravest_sign_and_by_what_comes_after_it():
     assert [row["changed"] for row in table] == [0, 1, 2, 1, 0, 0]
     assert [row["right_to_wrong"] for row in table] == [0, 0, 1, 1, 0, 0]
     assert [row["persistent"] for row in table] == [False, False, True, False, False, True]
-    second = outcome_rows(
-        0, (Upset("r", 0, 0, 1),), shifted(found), np.array([0, 0, 0, 1]), window=2
+    later = (Upset("r", 0, 0, 1),)
+    table = outcome_rows(0, later, shifted(found), np.array([1, 0, 0, 1]), window=2)
+    (second,) = table.to_pylist()
+    assert (second["first"], second["changed"]) == (1, 1)
+    assert (second["wrong_to_right"], second["right_to_wrong"]) == (1, 0)
+
+
+def test_a_result_that_never_came_is_missed_even_where_its_logits_would_be_minus_one():
+    clean = np.array([[5, 0], [-1, -1]])
+    found = UpsetResponse(
+        clean_logits=clean,
+        clean_classes=np.array([0, 0]),
+        logits=clean[None],
+        classes=np.array([[0, -1]]),
+        detected=np.zeros((1, 2), bool),
+        broken=np.zeros(1, bool),
+        cycles=0,
     )
-    assert second.to_pylist()[0]["wrong_to_right"] == 1
+    upsets = (Upset("r", 0, 0, 0),)
+    (row,) = outcome_rows(0, upsets, found, np.array([0, 0]), window=1).to_pylist()
+    assert (row["outcome"], row["persistent"], row["missing"]) == ("hang", True, 1)
 
 
 def shifted(found):

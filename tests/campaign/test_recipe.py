@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flow.campaign import Burst, Engine, Multiple, Rates, Single, Stuck, load_recipe
+from flow.campaign.faultmodel import MODELS
 from flow.errors import InputError
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -31,7 +32,10 @@ def test_defaults_are_both_engines_and_the_exact_analysis(tmp_path):
     assert recipe.faults == Single(count=1000, per_stratum=4)
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("campaign-*.toml")), ids=lambda p: p.stem)
+FILES = sorted([*EXAMPLES.glob("campaign-*.toml"), *EXAMPLES.glob("strikes-*.toml")])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_the_documented_examples_are_legal(path):
     recipe = load_recipe(path)
     assert recipe.images >= 20
@@ -40,6 +44,10 @@ def test_the_documented_examples_are_legal(path):
 
 def test_there_is_an_example_for_each_network():
     assert len(list(EXAMPLES.glob("campaign-*.toml"))) >= 2
+
+
+def test_there_is_an_example_for_each_fault_model():
+    assert {load_recipe(path).faults.model for path in FILES} == set(MODELS)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ make zoo-table [IMAGES=10]
 python -m tests.bench.zoo_table [--images 10] [--no-zoo] GRAPH.json=DATA ..
 
 First the trained networks, each with the data set whose test images are asked about, then those of
-models/zoo: their weights are random, so labels are the networks' own classes of random images, and
+models/zoo whose weights are random, so labels are the networks' own classes of random images, and
 a third of the images are asked about. Seconds are CPU time of this process, all images together.
 """
 
@@ -79,7 +79,7 @@ def subjects(
         graph, data = load_graph(Path(path)), images_of(source, images)
         yield f"{graph.name} ({len(data.y)})", graph, fitting(graph, data), data.y
     for entry in entries() if zoo else ():
-        if entry.path.suffix == ".onnx":
+        if entry.weights == "random":
             graph, few = lower(entry.path).graph, max(1, images // 3)
             edge, rng = graph.input_edge, np.random.default_rng(0)
             x = rng.integers(edge.type.lo, edge.type.hi + 1, (few, *edge.shape))

@@ -68,9 +68,9 @@ def _hidden(
     middle = functional.linear(value, chain[0].quant_weight().value)
     box = Interval(middle - _largest(-gains, flips), middle + _largest(gains, flips))
     clean = Interval(middle, middle)
-    for layer in chain[1:-1]:
+    for at, layer in enumerate(chain[1:-1], start=1):
         if isinstance(layer, qnn.QuantLinear):  # what few rows do reaches every row behind
-            return margins(nn.Sequential(*chain), _rest(chain, box, statistics), y)
+            return margins(nn.Sequential(*chain), _rest(chain[at:-1], box, statistics), y)
         box, clean = through(layer, box, statistics), through(layer, clean, statistics)
     weights = chain[-1].quant_weight().value
     rows = weights[y][:, None, :] - weights
@@ -80,7 +80,7 @@ def _hidden(
 
 
 def _rest(chain: list[Any], box: Interval, statistics: Statistics) -> Interval:
-    for layer in chain[1:-1]:
+    for layer in chain:
         box = through(layer, box, statistics)
     return box
 

@@ -22,7 +22,7 @@ def images(count=200):
     return torch.randint(0, 17, (count, 20), generator=torch.Generator().manual_seed(1)).float()
 
 
-@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("steps", [1, 3])  # 3: strides that are no whole levels
 @pytest.mark.parametrize("training", [False, True])
 def test_moved_images_are_whole_levels_of_the_ball_and_raise_the_loss(network, steps, training):
     x = images()

@@ -120,7 +120,7 @@ IMPOSSIBLE = [
         "'network.hidden.1': Input should be greater than 0; got 0",
     ),
     ("hidden = [8]", "hidden = []", "'network.hidden': List should have at least 1 item"),
-    ("weight_bits = 1", "weight_bits = 9", "'network.weight_bits': Input should be less than or"),
+    ("weight_bits = 1", "weight_bits = 11", "'network.weight_bits': Input should be less than or"),
     (
         "fully-connected",
         "dense",

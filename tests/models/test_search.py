@@ -2,6 +2,7 @@
 
 import tomllib
 
+import optuna
 import pytest
 
 from flow.errors import ClaimError, InputError
@@ -68,11 +69,15 @@ def test_a_killed_search_goes_on_and_tries_the_killed_trial_again(path, monkeypa
     monkeypatch.setattr(module, "train", second)
     rows = run(path, 6)
     assert second.tried[0] == first.tried[-1]
+    kept = optuna.load_study(study_name="search", storage=f"sqlite:///{path.with_suffix('.db')}")
+    assert kept.trials[3].system_attrs["fixed_params"] == kept.trials[2].params
     assert len(first.tried) - 1 + len(second.tried) == 6
     assert run(path, 6) == rows
     assert len(second.tried) == 4, "nothing is tried when all trials are there"
     done = [r for r in rows if r["state"] == "complete"]
-    assert rows[0]["held_out"] == max(r["held_out"] for r in done)
+    scores = [r["held_out"] for r in done]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[: len(done)] == done
     assert rows[0]["best"]
     recipe = tomllib.loads(best_recipe(load_space(path), rows))
     assert recipe["network"]["hidden"] == rows[0]["network.hidden"]

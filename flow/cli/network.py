@@ -77,7 +77,7 @@ def study(
 
 @verbs.command()
 def search(
-    recipe: Annotated[Path, typer.Argument(help="A recipe with a [search] table.")],
+    recipe: Annotated[Path, typer.Argument(help="A recipe with a table named search.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The SQLite study.")],
     trials: Annotated[int, typer.Option(min=1, help="Trials in the study, earlier ones too.")] = 20,
     cost: Annotated[str, typer.Option(help="Second objective: cycles or lut.")] = "none",
@@ -87,7 +87,7 @@ def search(
     best: Annotated[Path | None, typer.Option(help="Write the best trial's recipe here.")] = None,
     json: Json = False,
 ) -> None:
-    """Try the values of a recipe's [search] table; held-out images judge. A killed search goes on.
+    """Try the values of a recipe's search table; held-out images judge. A killed search goes on.
 
     With a cost the best are those that no other trial beats in both.
     """

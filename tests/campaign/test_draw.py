@@ -31,6 +31,7 @@ from flow.ir import Fault, Kind, as_flips
 from flow.schedule import make_plan
 from tests.campaign.campaigns import binary_network, four_bit_network, generator
 from tests.engine.chains import chains, random_inputs
+from tests.engine.images import random_image_graph
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +243,8 @@ def test_a_strike_that_names_a_bit_twice_is_refused(graph):
         FaultList.of(graph, [(fault, fault)])
 
 
-@settings(max_examples=25, deadline=None)
-@given(chains(), st.integers(0, 99))
-def test_strikes_of_several_bits_equal_the_reference(graph, seed):
-    x = random_inputs(graph, 5)
+def assert_strikes_equal_the_reference(graph, seed, *, images):
+    x = random_inputs(graph, images)
     total = len(StoredBits.of(graph))
     rng = generator(seed)
     models = (
@@ -259,6 +258,18 @@ def test_strikes_of_several_bits_equal_the_reference(graph, seed):
         wanted = reference(graph, x, strike)
         np.testing.assert_array_equal(found.logits[number], wanted.logits)
         np.testing.assert_array_equal(found.classes[number], wanted.classes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(chains(), st.integers(0, 99))
+def test_strikes_of_several_bits_equal_the_reference(graph, seed):
+    assert_strikes_equal_the_reference(graph, seed, images=5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_strikes_in_image_networks_equal_the_reference(seed):
+    assert_strikes_equal_the_reference(random_image_graph(seed), seed, images=4)
 
 
 def test_binary_networks_have_strikes_too():

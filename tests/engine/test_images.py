@@ -119,6 +119,53 @@ def test_a_device_whose_convolutions_round_is_refused(monkeypatch):
         try_convolution(window, op, (0, 31), device="cpu")
 
 
+def one_window(height, width, *, kernel, stride, dilation=(1, 1)):
+    """A graph of one product of two rows on windows of one channel."""
+    rng, edge = np.random.default_rng(0), Edge((height, width, 1), IntType(4, True))
+    taps = kernel[0] * kernel[1]
+    weights = rng.integers(-4, 4, (2, taps))
+    layer = MatVec(weights, IntType(3, True), IntType(12, True), positions=taps)
+    nodes = (
+        Node("window", Window(kernel, stride, dilation), ("x",), "windows"),
+        Node("conv", layer, ("windows",), "sums"),
+    )
+    return Graph("one", "x", edge, nodes, "sums")
+
+
+@pytest.mark.parametrize("images", [1, 2, 16])
+@pytest.mark.parametrize(
+    ("height", "width", "options"),
+    [
+        (8, 3, {"kernel": (2, 3), "stride": (1, 2), "dilation": (2, 1)}),
+        (8, 4, {"kernel": (2, 3), "stride": (1, 2)}),
+        (7, 4, {"kernel": (3, 3), "stride": (1, 3)}),
+        (4, 8, {"kernel": (3, 2), "stride": (2, 1)}),
+        (6, 6, {"kernel": (3, 3), "stride": (2, 2)}),
+    ],
+)
+def test_a_stride_with_nowhere_to_go_changes_nothing(height, width, options, images):
+    """PyTorch's CPU convolution gets some of these wrong when it is asked as the window says."""
+    graph = one_window(height, width, **options)
+    x = np.random.default_rng(1).integers(-8, 8, (images, height, width, 1))
+    np.testing.assert_array_equal(BatchedEngine(graph).run(x), graph.evaluate(x))
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_a_convolution_wrong_for_one_shape_alone_is_refused(monkeypatch, wrong):
+    def rounding(image, weights, *rest):
+        found = torch.nn.functional.conv2d(image, weights, *rest)
+        if image.shape[2:] == (9, 11):
+            found[wrong, 0, 0, 0] += 1
+        return found
+
+    graph = one_window(9, 11, kernel=(2, 2), stride=(1, 1))
+    x = np.random.default_rng(2).integers(-8, 8, (3, 9, 11, 1))
+    monkeypatch.setattr("flow.engine.spatial._compared", set())
+    monkeypatch.setattr("flow.engine.spatial.conv2d", rounding)
+    with pytest.raises(ClaimError, match=r"^convolutions on cpu are not exact for images \(3, 9,"):
+        BatchedEngine(graph).run(x)
+
+
 def test_windows_that_others_read_stay_64_bit_integers():
     """Read by no layer; and by two layers, of which the first would have had them in float64."""
     rng, edge = np.random.default_rng(3), Edge((4, 5, 2), IntType(30))

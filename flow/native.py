@@ -17,7 +17,8 @@ OPTIONS = ("-std=c++17", "-O3", "-march=native", "-fwrapv", "-fPIC", "-shared", 
 
 @cache
 def library(source: Path) -> ctypes.CDLL:
-    """The shared library made of ``source``; kept beside it, under a name that tells its content.
+    """The shared library made of ``source`` and the headers beside it; kept there too, under a name
+    that tells their content.
 
     Raises:
         InputError: there is no g++.
@@ -26,7 +27,9 @@ def library(source: Path) -> ctypes.CDLL:
     if compiler is None:
         raise InputError(f"g++ not found: {source.name} needs it; install a C++17 compiler")
     version = subprocess.run([compiler, "-v"], capture_output=True, check=True).stderr
-    text = b"\n".join([source.read_bytes(), " ".join(OPTIONS).encode(), version, _processor()])
+    code = [source, *sorted(source.parent.glob("*.hpp"))]
+    about = [" ".join(OPTIONS).encode(), version, _processor()]
+    text = b"\n".join([*(file.read_bytes() for file in code), *about])
     name = f"{source.stem}-{sha256(text).hexdigest()[:16]}.so"
     kept = source.parent / "__pycache__" / name
     if not kept.exists():

@@ -24,10 +24,11 @@ GENERATED = ("accelerator.cpp", "simulation.cpp")  # in the folder hls of a buil
 
 @dataclass(frozen=True, eq=False, slots=True)
 class HlsResponse:
-    """What an accelerator answered: logits (images, classes) and classes (images,), int64."""
+    """What an accelerator answered."""
 
-    logits: Array
-    classes: Array
+    logits: Array  # (images, classes)
+    classes: Array  # (images,)
+    detected: Array  # (memories,), 1 where one has given a word of wrong parity, by its number
 
 
 def simulate_hls(
@@ -56,9 +57,7 @@ def simulate_hls(
     codes = _codes(graph, x)
     generated = build_dir / "hls"
     if not generated.exists():
-        raise InputError(
-            f"{build_dir}: a build with parity, which the HLS C++ does not have; build without"
-        )
+        raise InputError(f"{build_dir}: no folder hls; build again")
     program = compile_host(
         [HLS / "host" / "main.cpp", *(generated / name for name in GENERATED)],
         include=[generated],
@@ -76,12 +75,12 @@ def simulate_hls(
             command, stdin=stimulus, stdout=subprocess.PIPE, stderr=complaint, text=True
         ) as running:
             assert running.stdout is not None
-            done = _receive(running.stdout, answers, progress)
-        if running.returncode or done != len(codes):
+            done, detected = _receive(running.stdout, answers, progress)
+        if running.returncode or done != len(codes) or detected is None:
             complaint.seek(0)
             why = complaint.read().decode().strip() or f"exit status {running.returncode}"
             raise ClaimError(f"C simulation of {build_dir}: {why} ({done} of {len(codes)} images)")
-    return HlsResponse(logits=answers[:, 1:], classes=answers[:, 0])
+    return HlsResponse(logits=answers[:, 1:], classes=answers[:, 0], detected=detected)
 
 
 def check_vectors(build_dir: Path, vectors: str, *, binaries: Path, optimise: bool = True) -> None:
@@ -123,14 +122,17 @@ def _codes(graph: Graph, x: Array) -> Array:
     return edge.type.encode(x.astype(np.int64)).reshape(len(x), edge.elements).astype("<i8")
 
 
-def _receive(lines: IO[str], answers: Array, progress: Progress | None) -> int:
-    """Fill ``answers`` line by line; return how many images came."""
+def _receive(lines: IO[str], answers: Array, progress: Progress | None) -> tuple[int, Array | None]:
+    """Fill ``answers`` line by line; return how many images came and, if that was all, what the
+    memories had detected in the end."""
     done = 0
     for line in lines:
+        if line.startswith("detected"):
+            return done, np.array([int(flag) for flag in line.split()[1:]], dtype=np.int64)
         if done == len(answers):
-            return done + 1
+            return done + 1, None
         answers[done] = [int(number) for number in line.split()]
         done += 1
         if progress is not None:
             progress(done, len(answers))
-    return done
+    return done, None

@@ -24,7 +24,7 @@ def simulate_hls_faults(
     reads, with the bits inverted. It is compiled for this, so it is for single cases.
 
     Raises:
-        InputError: the build has parity, ``x`` does not fit, or a tool is missing.
+        InputError: ``x`` does not fit, or a tool is missing.
         ClaimError: the program does not compile or answer.
         ValueError: a site is no flip.
     """
@@ -41,8 +41,6 @@ def simulate_hls_faults(
         work = Path(name)
         for part in build.directory.glob("graph.*"):
             copy(part, work)
-        if (build.directory / "hls").exists():
-            copytree(build.directory / "hls", work / "hls")
-            tables = emit_kernels(graph, plan, words)["images.hpp"]
-            (work / "hls" / "images.hpp").write_text(tables)
+        copytree(build.directory / "hls", work / "hls")
+        (work / "hls" / "images.hpp").write_text(emit_kernels(graph, plan, words)["images.hpp"])
         return simulate_hls(work, x, binaries=binaries, optimise=False)

@@ -34,7 +34,8 @@ def run_kernels(stem: str, runs: Sequence[KernelRun], *, binaries: Path) -> list
     The program depends on the parameters and arguments only, so other words need no compilation.
 
     Raises:
-        ClaimError: a kernel reads too much, leaves words unread, or does not compile.
+        ClaimError: a kernel reads too much, leaves words unread, reports a stored word of wrong
+            parity, or does not compile.
     """
     with tempfile.TemporaryDirectory() as work:
         main = Path(work) / f"{stem}_units.cpp"
@@ -98,5 +99,6 @@ def _tables(run: KernelRun) -> list[tuple[int, int, int]]:
     known = run.parameters
     bits, lanes = known["ThresholdBits"], known["Lanes"]
     folds, stages = known["Channels"] // lanes, known["Steps"].bit_length()
-    later = [(bits, lanes, folds << stage) for stage in range(1, stages)]
-    return [(bits + known["SignsStored"], lanes, folds), *later]
+    parity = known.get("Parity", 0)
+    later = [(bits + parity, lanes, folds << stage) for stage in range(1, stages)]
+    return [(bits + known["SignsStored"] + parity, lanes, folds), *later]

@@ -15,7 +15,7 @@ from sim.runner import compile_design, simulate
 
 BENCH = "sim.bench.vitis_bench"
 MADE = Path(AXI_TOP) / "solution"  # project and solution of build.tcl
-ARGUMENTS = ("vectors", "access", "memory", "address", "part", "value", "answer")
+ARGUMENTS = ("vectors", "access", "memory", "address", "part", "value", "answer", "told")
 
 
 def simulate_vitis_rtl(

@@ -37,8 +37,6 @@ def build(
 ) -> Build:
     """Write everything a simulator or synthesis needs into ``directory``, whole or not at all.
 
-    A plan with parity has no HLS C++, whose kernels do not check words.
-
     The directory is relocatable: generated RTL names memory images relative to it, so tools run in
     it or in a folder that holds its ``images``. The same arguments give the same bytes. Targets
     ``vivado`` and ``vitis`` add a folder of that name with sources and scripts for ``part``. Cells
@@ -65,7 +63,7 @@ def build(
         for unit in net.units:
             if unit.constants is not None:
                 write_atomic(work / image_path(unit.constants.name), unit.constants.text)
-        kernels = emit_kernels(graph, plan, images) if not plan.parity else {}
+        kernels = emit_kernels(graph, plan, images)
         for name, text in kernels.items():
             write_atomic(work / "hls" / name, text)
         extra = target_files(target, net, graph, images, sites=sites, work=work, part=part)

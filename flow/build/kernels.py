@@ -5,7 +5,7 @@ Units, streams and parameters are those of the RTL netlist; a FIFO becomes the d
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flow.build.axi import axi_shape
 from flow.build.images import MemoryLayout
@@ -51,6 +51,7 @@ def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
     axi = axi_shape(net, graph)
     wide += [8 * axi.bus * axi.words, 8 * axi.result]
     constants = {
+        "Memories": len(net.memories),
         "InputElements": edge.elements,
         "InputBits": edge.type.bits,
         "InputLanes": first,
@@ -76,6 +77,7 @@ def _header(graph: Graph, net: Netlist, made: Sequence[Process]) -> str:
             *declared,
             "",
             f"{_CONFIGURE};",
+            f"{_REPORT};",
             "",
             f"{_TOP_PROTOTYPE};",
             "",
@@ -89,6 +91,7 @@ _TOP_PROTOTYPE = (
 _CONFIGURE = """\
 void configure(int access, int memory, int address, int part, const ap_uint<32>& value,
                ap_uint<32>& answer)"""
+_REPORT = "void report(int memory, ap_uint<32>& told)"
 
 
 def _prototype(process: Process) -> str:
@@ -118,6 +121,8 @@ def _tables(net: Netlist, made: Sequence[Process], images: Mapping[str, Sequence
                 lines += _words(name, memories[0].bits, words[0], kind=kind)
             else:
                 lines += _lanes(name, memories[0].bits, words, kind=kind)
+        if unit.memories:
+            lines += [f"static ap_uint<1> {_detected(unit)}{_flags(unit)} = {{}};", ""]
     for table in (process.constants for process in made):
         if table is not None:
             lines += _words(table.name, table.bits, table.words, kind="const ")
@@ -146,6 +151,17 @@ def _stored(unit: Unit) -> dict[str, list[MemoryLayout]]:
     return tables
 
 
+def _detected(unit: Unit) -> str:
+    """What says that the memory, or a lane of a stage of a search, has given a damaged word."""
+    return f"{unit.name.removeprefix('u_')}_detected"
+
+
+def _flags(unit: Unit) -> str:
+    """The dimensions of :func:`_detected`."""
+    tables = list(_stored(unit).values())
+    return f"[{len(tables)}][{len(tables[0])}]" if unit.module == "threshold_search" else ""
+
+
 def _literal(word: int, bits: int) -> str:
     """Wide words as text, the one form of a wide constant that vendor and host headers share."""
     return f"0x{word:x}ULL" if bits <= 64 else f'ap_uint<{bits}>("{word:x}", 16)'
@@ -156,7 +172,7 @@ def _table(memory: str) -> str:
 
 
 def _region(net: Netlist, made: Sequence[Process]) -> str:
-    stems = ["access_memory", *sorted({process.unit.module for process in made})]
+    stems = ["access_memory", "parity", *sorted({process.unit.module for process in made})]
     lines = [
         _NOTE,
         "",
@@ -172,8 +188,11 @@ def _region(net: Netlist, made: Sequence[Process]) -> str:
         storage = STORAGE.get(net.memory_style)
         if storage is not None:
             pragmas += [f"#pragma HLS BIND_STORAGE variable={name} {storage}" for name in tables]
+        if process.parity and tables:
+            pragmas += _protection(process.unit)
         lines += [f"{_prototype(process)} {{", *pragmas, f"  {_instance(process)};", "}", ""]
     lines += [f"{_CONFIGURE} {{", "  answer = 0;", *_accesses(net), "}", ""]
+    lines += [f"{_REPORT} {{", "  told = 0;", *_reports(net), "}", ""]
     lines += [f"{_TOP_PROTOTYPE} {{", "#pragma HLS DATAFLOW"]
     for channel in _inner(made):
         name = channel.name
@@ -183,19 +202,38 @@ def _region(net: Netlist, made: Sequence[Process]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def _protection(unit: Unit) -> list[str]:
+    """Flags are registers that a reset clears."""
+    name = _detected(unit)
+    parted = [f"#pragma HLS ARRAY_PARTITION variable={name} dim=0 complete"] if _flags(unit) else []
+    return [*parted, f"#pragma HLS RESET variable={name}"]
+
+
 def _accesses(net: Netlist) -> list[str]:
     """One for each memory, by its number on the configuration bus."""
-    tables = {}
-    for unit in net.units:
-        for name, memories in _stored(unit).items():
-            alone = name == memories[0].name
-            for lane, memory in enumerate(memories):
-                tables[memory.name] = _table(name) + ("" if alone else f"[{lane}]")
-    given = "access, memory, address, part, value, answer"
+    given, parity = "access, memory, address, part, value, answer", int(net.parity)
     return [
-        f"  access_memory<{place}>({given}, {tables[memory.name]});"
-        for place, memory in enumerate(net.memories)
+        f"  access_memory<{place}, {parity}>({given}, {table}, {flag});"
+        for place, (table, flag) in enumerate(_places(net))
     ]
+
+
+def _reports(net: Netlist) -> list[str]:
+    """The same, of what they have detected."""
+    return [
+        f"  report_memory<{place}>(memory, {flag}, told);"
+        for place, (_, flag) in enumerate(_places(net))
+    ]
+
+
+def _places(net: Netlist) -> Iterator[tuple[str, str]]:
+    """The table, or part of one, and the flag of each memory, by its number."""
+    for unit in net.units:
+        for stage, (name, memories) in enumerate(_stored(unit).items()):
+            for lane, memory in enumerate(memories):
+                alone = name == memory.name
+                table, flag = _table(name), _detected(unit)
+                yield (table, flag) if alone else (f"{table}[{lane}]", f"{flag}[{stage}][{lane}]")
 
 
 def _inner(made: Sequence[Process]) -> list[Channel]:
@@ -209,8 +247,8 @@ def _call(process: Process) -> str:
 
 
 def _instance(process: Process) -> str:
-    """The kernel: streams in, streams out, table, counts; a fork has its streams out last, and a
-    search its tables."""
+    """The kernel: streams in, streams out, table and its flag, counts; a fork has its streams out
+    last, and a search its flags and tables."""
     unit = process.unit
     names = ", ".join(f"/*{name}*/ {value}" for name, value in process.parameters.items())
     sources = [name for name, _ in _named("in", process.sources)]
@@ -220,12 +258,13 @@ def _instance(process: Process) -> str:
     tables = [process.constants.name] if process.constants else list(_stored(unit))
     tables = [_table(name) for name in tables]
     search = unit.module == "threshold_search"
-    counts = [] if search else tables
+    detected = [_detected(unit)] if unit.memories else []
+    counts = [] if search else [*tables, *detected]
     counts += [str(process.words)] if process.words is not None else []
     each = process.vectors
     counts += ["vectors" if each == 1 else f"parts<{each}>(vectors)"]
     last = [*counts, *sinks] if unit.module == "eager_fork" else [*sinks, *counts]
-    last += tables if search else []
+    last += [*detected, *tables] if search else []
     return f"{unit.module}<{names}>({', '.join([*sources, *last])})"
 
 

@@ -46,6 +46,7 @@ class Process:
     unit: Unit
     sources: tuple[Channel, ...]
     sinks: tuple[Channel, ...]
+    parity: bool = False  # its stored words have a parity bit, which it checks
 
     @property
     def words(self) -> int | None:
@@ -58,6 +59,8 @@ class Process:
     def parameters(self) -> dict[str, int]:
         """Those of the kernel: the unit's, its constants excluded, in the kernel's order."""
         known = {name: v for name, v in self.unit.parameters.items() if isinstance(v, int)}
+        if self.parity and self.unit.memories:
+            return known | weight_limits(known) | {"Parity": 1}
         if known.get("Inputs") != 1:
             return known
         second = {name.replace("0", "1"): known[name] for name in ("InBits0", "InKind0")}
@@ -100,6 +103,7 @@ def processes(net: Netlist) -> tuple[Process, ...]:
             unit,
             tuple(links[stream.name] for stream in unit.sources),
             tuple(links[stream.name] for stream in unit.sinks),
+            net.parity,
         )
         for unit in net.units
         if unit.module != "fifo"
@@ -107,6 +111,14 @@ def processes(net: Netlist) -> tuple[Process, ...]:
     for process in made:
         _check(process)
     return made
+
+
+def weight_limits(known: dict[str, int]) -> dict[str, int]:
+    """The limits of a product's weights, which stand before its parity: every code, if none."""
+    if "WeightBits" not in known or "WeightLo" in known:
+        return {}
+    half = 1 << (known["WeightBits"] - 1)
+    return {"WeightLo": -half, "WeightHi": half - 1}
 
 
 def _links(net: Netlist) -> dict[str, Channel]:

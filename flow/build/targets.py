@@ -32,12 +32,10 @@ def target_files(
     ``images`` has the words of each memory by its name; their texts lie in ``work`` already.
 
     Raises:
-        InputError: there is no such target, or it cannot have parity.
+        InputError: there is no such target.
     """
     if target not in TARGETS:
         raise InputError(f"target {target!r}: unknown; choose one of {', '.join(TARGETS)}")
-    if target == VITIS and net.parity:
-        raise InputError(f"target {VITIS}: HLS kernels check no parity; build without --parity")
     files: dict[str, str] = {}
     if target == VIVADO:
         texts = {path: (work / path).read_text() for path in net.parameters.values()}

@@ -21,8 +21,8 @@ HLS = Path(__file__).resolve().parents[2] / "hls"
 VITIS = "vitis"  # the folder
 IMAGES = 3  # of each call in vectors.txt
 PART_BITS = 32  # of a stored word in one access
-ARGUMENTS = ("vectors", "access", "memory", "address", "part", "value", "answer", "return")
-Flip = tuple[str, int, int, Fault]  # memory, word, bit
+ARGUMENTS = ("vectors", "access", "memory", "address", "part", "value", "answer", "told", "return")
+Flip = tuple[str, int, int, Fault | None]  # memory, word, bit; None: it stores no parameter
 
 
 def vitis_files(
@@ -57,8 +57,8 @@ def vectors_text(
 ) -> str:
     """The calls that ``bench.cpp`` makes: ``x`` clean, under each of ``flips``, and clean again.
 
-    ``images`` has the words of each memory as built. Each flip is read, written, read and restored;
-    what is written to constants must change nothing.
+    ``images`` has the words of each memory as built. Each flip is written, read and restored; what
+    is written to constants must change nothing. With parity the memory tells of it, until then.
     """
     numbers = {memory.name: place for place, memory in enumerate(net.memories)}
     lines = [_run(net, graph, x, ())]
@@ -68,9 +68,11 @@ def vectors_text(
         where = f"{numbers[memory]:x} {word:x} {part:x}"
         struck = stored ^ (1 << place)
         lines += [f"read {where} {stored:x}", f"write {where} {struck:x}"]
-        after, faults = (struck, [fault]) if net.writable else (stored, [])
-        lines += [f"read {where} {after:x}", _run(net, graph, x, faults)]
-        lines += [f"write {where} {stored:x}", f"read {where} {stored:x}"]
+        shown = [fault] if fault is not None and net.writable else []
+        after = struck if net.writable else stored
+        told = [f"told {numbers[memory]:x} {state}" for state in (3, 0)] if net.parity else []
+        lines += [_run(net, graph, x, shown), *told[:1], f"read {where} {after:x}"]
+        lines += [f"write {where} {stored:x}", f"read {where} {stored:x}", *told[1:]]
     return "\n".join([*lines, _run(net, graph, x, ()), ""])
 
 
@@ -136,7 +138,7 @@ using ResultWord = ap_axiu<{8 * RESULT_BUS}, 0, 0, 0>;
 _PROTOTYPE = f"""\
 void {AXI_TOP}(hls::stream<ImageWord>& images, hls::stream<ResultWord>& results, int vectors,
                      int access, int memory, int address, int part, ap_uint<32> value,
-                     ap_uint<32>& answer)"""
+                     ap_uint<32>& answer, ap_uint<32>& told)"""
 
 
 def _top(shape: AxiShape) -> str:
@@ -173,5 +175,6 @@ void run_images(hls::stream<ImageWord>& images, hls::stream<ResultWord>& results
 {interface}
   configure(access, memory, address, part, value, answer);
   run_images(images, results, vectors);
+  report(memory, told);
 }}
 """

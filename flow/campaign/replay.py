@@ -74,8 +74,7 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
-        if (made.directory / "hls").exists():  # a build with parity has none
-            answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
+        answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
         answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")

@@ -2,7 +2,8 @@
 //
 // Usage: simulation threads|sequential IMAGES
 // In: InputElements codes per image, 64-bit little-endian. Out, one line per image: the class and
-// the logits. `threads` runs every process in a thread over streams of the planned depth;
+// the logits; then one line `detected` with 1 or 0 for each memory, whether it has given a word of
+// wrong parity. `threads` runs every process in a thread over streams of the planned depth;
 // `sequential` calls the dataflow function itself, as the vendor's C simulation does.
 // Exit status: 0 done, 2 bad usage or input, 3 deadlock (one line on standard error says where).
 
@@ -68,6 +69,16 @@ static void run_sequential(int images) {
   sink(out, images);
 }
 
+static void tell_detected() {
+  std::cout << "detected";
+  for (int memory = 0; memory < Memories; ++memory) {
+    ap_uint<32> told = 0;
+    report(memory, told);
+    std::cout << ' ' << told[1].to_bool();
+  }
+  std::cout << '\n' << std::flush;
+}
+
 int main(int count, char** arguments) {
   const std::string mode = count == 3 ? arguments[1] : "";
   if (mode != "threads" && mode != "sequential") {
@@ -82,6 +93,7 @@ int main(int count, char** arguments) {
       run_sequential(images);
     }
     the_scheduler().expect_no_leftovers();
+    tell_detected();
   } catch (const deadlock& stuck) {
     std::cerr << "deadlock: " << stuck.what() << '\n';
     return 3;

@@ -38,6 +38,10 @@ void expect_read(Stream<Bits>& in) {
   if (!in.empty()) throw std::runtime_error("the kernel left input words unread");
 }
 
+inline void expect_whole(const ap_uint<1>& detected) {
+  if (detected == 1) throw std::runtime_error("a stored word is damaged");
+}
+
 template <int InBits, int OutBits, typename Kernel>
 void run_streams(Kernel kernel) {
   Stream<InBits> in("in");
@@ -96,6 +100,7 @@ void run_fork(Kernel kernel, int words, int vectors) {
 // The words of one stage of a search: Words of them for each lane.
 template <int Bits, int Lanes, int Words>
 struct Table {
+  static constexpr int lanes = Lanes;
   ap_uint<Bits> words[Lanes][Words];
 };
 
@@ -109,18 +114,28 @@ void run_search(Kernel kernel, int vectors) {
     }
   };
   std::apply([&](auto&... table) { (load(table), ...); }, tables);
-  run_streams<InBits, OutBits>([=](auto& in, auto& out) {
-    std::apply([&](const auto&... table) { kernel(in, out, vectors, table.words...); }, tables);
+  constexpr int lanes = std::tuple_element_t<0, std::tuple<Tables...>>::lanes;
+  ap_uint<1> detected[sizeof...(Tables)][lanes] = {};
+  run_streams<InBits, OutBits>([&](auto& in, auto& out) {
+    std::apply([&](const auto&... table) { kernel(in, out, vectors, detected, table.words...); },
+               tables);
   });
+  for (const auto& stage : detected) {
+    for (const auto& lane : stage) expect_whole(lane);
+  }
 }
 
+// A kernel with stored words, which reports those of wrong parity.
 template <int InBits, int OutBits, int WordBits, int Words>
 void run_unit(void (*kernel)(hls::stream<ap_uint<InBits>>&, hls::stream<ap_uint<OutBits>>&,
-                             const ap_uint<WordBits> (&)[Words], int),
+                             const ap_uint<WordBits> (&)[Words], ap_uint<1>&, int),
               int vectors) {
   static ap_uint<WordBits> memory[Words];
   for (auto& word : memory) word = next_word<WordBits>();
-  run_streams<InBits, OutBits>([=](auto& in, auto& out) { kernel(in, out, memory, vectors); });
+  ap_uint<1> detected = 0;
+  run_streams<InBits, OutBits>(
+      [&](auto& in, auto& out) { kernel(in, out, memory, detected, vectors); });
+  expect_whole(detected);
 }
 
 // A memory, and the words of one vector besides their number.

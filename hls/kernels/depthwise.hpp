@@ -10,12 +10,15 @@
 #include "ap_int.h"
 #include "hls_stream.h"
 #include "lanes.hpp"
+#include "parity.hpp"
 
 template <int Rows, int Columns, int Pe, int InBits, int InKind, int WeightBits, int WeightKind,
           int AccBits, int Popcount, int WeightLo = -(1 << (WeightBits - 1)),
-          int WeightHi = (1 << (WeightBits - 1)) - 1>
+          int WeightHi = (1 << (WeightBits - 1)) - 1,
+          int Parity = 0>
 void depthwise(hls::stream<ap_uint<Pe * InBits>>& in, hls::stream<ap_uint<Pe * AccBits>>& out,
-               const ap_uint<Pe * WeightBits> (&weights)[(Rows / Pe) * Columns], int vectors) {
+               const ap_uint<Pe * WeightBits + Parity> (&weights)[(Rows / Pe) * Columns],
+               ap_uint<1>& detected, int vectors) {
   static_assert(0 < Pe && Rows % Pe == 0, "Pe must divide Rows");
   static_assert(0 < AccBits && AccBits <= 63, "an accumulator has 1 to 63 bits");
   static_assert(WeightKind == SignedKind || WeightKind == BipolarKind, "WeightKind is 1 or 2");
@@ -31,7 +34,7 @@ taps:
   for (long long step = 0; step < static_cast<long long>(vectors) * Words; ++step) {
 #pragma HLS PIPELINE II=1
     const ap_uint<Pe * InBits> inputs = in.read();
-    const ap_uint<Pe * WeightBits> word = weights[address];
+    const ap_uint<Pe * WeightBits> word = checked<Parity>(weights[address], detected);
     ap_uint<Pe * AccBits> sums = 0;
     for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL

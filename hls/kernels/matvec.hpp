@@ -8,14 +8,17 @@
 #include "ap_int.h"
 #include "hls_stream.h"
 #include "lanes.hpp"
+#include "parity.hpp"
 #include "popcount.hpp"
 
 template <int Rows, int Columns, int Pe, int Simd, int InBits, int InKind, int WeightBits,
           int WeightKind, int AccBits, int Popcount, int Groups = 1,
-          int WeightLo = -(1 << (WeightBits - 1)), int WeightHi = (1 << (WeightBits - 1)) - 1>
+          int WeightLo = -(1 << (WeightBits - 1)), int WeightHi = (1 << (WeightBits - 1)) - 1,
+          int Parity = 0>
 void matvec(hls::stream<ap_uint<Simd * InBits>>& in, hls::stream<ap_uint<Pe * AccBits>>& out,
-            const ap_uint<Pe * Simd * WeightBits> (&weights)[(Rows / Pe) * (Columns / Simd)],
-            int vectors) {
+            const ap_uint<Pe * Simd * WeightBits + Parity> (
+                &weights)[(Rows / Pe) * (Columns / Simd)],
+            ap_uint<1>& detected, int vectors) {
   static_assert(0 < Pe && Rows % Pe == 0, "Pe must divide Rows");
   static_assert(0 < Groups && Rows / Pe % Groups == 0, "Groups must divide Rows / Pe");
   static_assert(0 < Simd && Columns % Simd == 0, "Simd must divide Columns");
@@ -38,7 +41,7 @@ cycles:
 #pragma HLS PIPELINE II=1
     const ap_uint<Simd * InBits> inputs = (row_fold == 0) ? in.read() : replay[column_fold];
     replay[column_fold] = inputs;
-    const ap_uint<Pe * Simd * WeightBits> word = weights[address];
+    const ap_uint<Pe * Simd * WeightBits> word = checked<Parity>(weights[address], detected);
     ap_uint<Pe * AccBits> sums = 0;
     for (int pe = 0; pe < Pe; ++pe) {
 #pragma HLS UNROLL

@@ -8,14 +8,16 @@
 #include "ap_int.h"
 #include "hls_stream.h"
 #include "lanes.hpp"
+#include "parity.hpp"
 
 template <int Channels, int Lanes, int AccBits, int AccSigned, int ThresholdBits,
-          int ThresholdSigned, int Steps, int Base, int OutBits, int SignsStored>
+          int ThresholdSigned, int Steps, int Base, int OutBits, int SignsStored,
+          int Parity = 0>
 void threshold(hls::stream<ap_uint<Lanes * AccBits>>& in,
                hls::stream<ap_uint<Lanes * OutBits>>& out,
-               const ap_uint<Lanes * (Steps * ThresholdBits + SignsStored)> (
+               const ap_uint<Lanes * (Steps * ThresholdBits + SignsStored) + Parity> (
                    &thresholds)[Channels / Lanes],
-               int vectors) {
+               ap_uint<1>& detected, int vectors) {
   static_assert(0 < Lanes && Channels % Lanes == 0, "Lanes must divide Channels");
   static_assert(0 < Steps, "a threshold unit has at least one step");
   static_assert(AccSigned == 0 || AccSigned == 1, "AccSigned is 0 or 1");
@@ -30,7 +32,7 @@ beats:
   for (long long beat = 0; beat < static_cast<long long>(vectors) * Folds; ++beat) {
 #pragma HLS PIPELINE II=1
     const ap_uint<Lanes * AccBits> accumulators = in.read();
-    const ap_uint<Lanes * LaneBits> word = thresholds[fold];
+    const ap_uint<Lanes * LaneBits> word = checked<Parity>(thresholds[fold], detected);
     ap_uint<Lanes * OutBits> levels = 0;
     for (int lane = 0; lane < Lanes; ++lane) {
 #pragma HLS UNROLL

@@ -6,6 +6,7 @@
 //   run IMAGES WORDS word... RESULTS word...       images in, results wanted
 //   write MEMORY ADDRESS PART value                32 bits of a stored word
 //   read MEMORY ADDRESS PART value                 the value wanted
+//   told MEMORY value                              1 some memory has detected, 2 this one has
 // Exit status: 0 all as wanted, 1 not, 2 bad usage or file.
 
 #include <cstdint>
@@ -41,7 +42,8 @@ static bool run(int line) {
     images.write(word);
   }
   ap_uint<32> answer = 0;
-  accelerator_axi(images, results, vectors, 0, 0, 0, 0, 0, answer);
+  ap_uint<32> told = 0;
+  accelerator_axi(images, results, vectors, 0, 0, 0, 0, 0, answer, told);
   if (!images.empty()) return complain(line, "words of images were left unread");
   for (std::uint64_t left = number(); left > 0; --left) {
     if (results.empty()) return complain(line, "a result is missing");
@@ -62,11 +64,30 @@ static bool access(int line, bool write) {
   const int part = static_cast<int>(number());
   const std::uint64_t value = number();
   ap_uint<32> answer = 0;
+  ap_uint<32> told = 0;
   const ap_uint<32> given = write ? value : ~value;  // a read must not care
-  accelerator_axi(images, results, 0, write ? 1 : 2, memory, address, part, given, answer);
+  accelerator_axi(images, results, 0, write ? 1 : 2, memory, address, part, given, answer,
+                  told);
   if (!results.empty()) return complain(line, "an access gave a result");
   if (!write && answer.to_uint64() != value) return complain(line, "a stored word differs");
   return true;
+}
+
+static bool detection(int line) {
+  hls::stream<ImageWord> images("images");
+  hls::stream<ResultWord> results("results");
+  const int memory = static_cast<int>(number());
+  const std::uint64_t wanted = number();
+  ap_uint<32> answer = 0;
+  ap_uint<32> told = 0;
+  accelerator_axi(images, results, 0, 0, memory, 0, 0, 0, answer, told);
+  return told.to_uint64() == wanted || complain(line, "another word is damaged");
+}
+
+static bool call(int line, const std::string& verb) {
+  if (verb == "run") return run(line);
+  if (verb == "told") return detection(line);
+  return access(line, verb == "write");
 }
 
 int main(int count, char** arguments) {
@@ -78,8 +99,8 @@ int main(int count, char** arguments) {
   int line = 0;
   for (std::string verb; file >> verb;) {
     ++line;
-    const bool known = verb == "run" || verb == "write" || verb == "read";
-    const bool good = known && (verb == "run" ? run(line) : access(line, verb == "write"));
+    const bool known = verb == "run" || verb == "write" || verb == "read" || verb == "told";
+    const bool good = known && call(line, verb);
     if (!known) std::cerr << "line " << line << ": no such verb\n";
     if (!good || !file) return known ? 1 : 2;
   }

@@ -63,6 +63,8 @@ async def make_the_calls(dut: Any) -> None:
         given = [int(word, 16) for word in words]
         if verb == "run":
             await _run(dma, registers, job["offsets"], given, number)
+        elif verb == "told":
+            await _told(registers, job["offsets"], given, number)
         else:
             await _access(registers, job["offsets"], verb, given, number)
 
@@ -98,6 +100,18 @@ async def _access(
     answer = await registers.fetch(offsets["answer"])
     if verb == "read":
         assert answer == value, f"line {line}: the stored word is {answer:x}"
+
+
+async def _told(
+    registers: AxiRegisters, offsets: dict[str, int], given: list[int], line: int
+) -> None:
+    memory, wanted = given
+    for name, number in {"memory": memory, "vectors": 0, "access": 0}.items():
+        await registers.store(offsets[name], number)
+    await registers.store(CONTROL, START)
+    await _finish(registers, line)
+    told = await registers.fetch(offsets["told"])
+    assert told == wanted, f"line {line}: told {told} of damaged words"
 
 
 async def _finish(registers: AxiRegisters, line: int) -> None:

@@ -28,7 +28,7 @@ NETWORKS = {  # a memory of several words per access; several memories of one un
 @pytest.fixture(scope="module", params=NETWORKS)
 def case(request, tmp_path_factory):
     graph = NETWORKS[request.param]()
-    plan = make_plan(graph, cycles=12)
+    plan = make_plan(graph, cycles=12, parity=request.param == "four bits")
     place = tmp_path_factory.mktemp("vitis") / "net"
     return graph, plan, build(graph, plan, place, target="vitis").directory
 
@@ -45,9 +45,8 @@ def test_constants_outlive_writes_and_are_bound_to_what_was_asked(network, tmp_p
 
     check(directory, vectors)
 
-    tables = re.findall(
-        r"^static (const )?ap_uint", (directory / "hls/images.hpp").read_text(), re.M
-    )
+    stored = r"^static (const )?ap_uint<\d+> \w+(?<!_detected)\["
+    tables = re.findall(stored, (directory / "hls/images.hpp").read_text(), re.M)
     assert set(tables) == {"const "}
     bound = (
         (directory / "hls/accelerator.cpp")
@@ -94,9 +93,10 @@ def test_written_weights_show_in_the_logits_as_the_graph_says(case):
         (lambda v: v[: v.index("\n") - 1] + "f" + v[v.index("\n") :], "line 1: a result differs"),
         (lambda v: v.replace("run 4", "run 3", 1), "line 1: words of images were left unread"),
         (lambda v: v.replace("read 0", "look 0", 1), "line 2: no such verb"),
+        (lambda v: f"{v}told 0 1\n", r"line \d+: another word is damaged"),
         (lambda v: "", "exit status 2"),
     ],
-    ids=["no write", "other result", "fewer images", "verb", "nothing"],
+    ids=["no write", "other result", "fewer images", "verb", "detection", "nothing"],
 )
 def test_the_bench_can_fail(case, spoil, complaint):
     graph, plan, directory = case

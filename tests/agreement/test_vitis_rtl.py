@@ -9,7 +9,7 @@ from flow.errors import ClaimError, InputError
 from sim.vitis import ARGUMENTS, MADE, addresses, simulate_vitis_rtl
 
 STAND_IN = Path(__file__).with_name("vitis_stand_in") / "accelerator_axi.v"
-PLACES = dict(zip(ARGUMENTS, range(0x10, 0x48, 8), strict=True))
+PLACES = dict(zip(ARGUMENTS, range(0x10, 0x50, 8), strict=True))
 HEADER = "".join(
     f"#define XACCELERATOR_AXI_CONTROL_ADDR_{name.upper()}_DATA 0x{place:02x}\n"
     for name, place in PLACES.items()
@@ -18,6 +18,8 @@ RIGHT = """run 3 3 1 2 ffff 3 6 7 10004
 read 0 0 0 5
 write 0 0 0 70
 read 0 0 0 70
+told 0 3
+told 1 1
 read 0 1 0 0
 run 2 2 1 2 2 71 72
 """
@@ -39,7 +41,7 @@ def directory_with(place, vectors):
 def test_every_call_is_made_and_compared(tmp_path, compiled, simulator, offer, accept):
     place = directory_with(tmp_path, RIGHT)
     paces = {"offer": offer, "accept": accept}
-    assert simulate_vitis_rtl(place, cache=compiled, simulator=simulator, **paces) == 6
+    assert simulate_vitis_rtl(place, cache=compiled, simulator=simulator, **paces) == 8
 
 
 @pytest.mark.rtl
@@ -48,9 +50,10 @@ def test_every_call_is_made_and_compared(tmp_path, compiled, simulator, offer, a
     [
         ("10004", "10005"),
         ("read 0 0 0 70", "read 0 0 0 71"),
+        ("told 1 1", "told 1 3"),
         ("run 2 2 1 2 2 71 72", "run 2 2 1 2 1 71"),
     ],
-    ids=["result", "stored word", "one result less"],
+    ids=["result", "stored word", "detection", "one result less"],
 )
 def test_what_differs_fails(tmp_path, compiled, simulator, right, wrong):
     place = directory_with(tmp_path, RIGHT.replace(right, wrong))

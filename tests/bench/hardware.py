@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -125,18 +126,23 @@ def simulated(net: Published, images: int) -> Iterator[Row]:
             return
         written = time.perf_counter()
         simulate_rtl(directory, x, cache=CACHE)  # compiles, for so many images
-        compiled = time.perf_counter()
+        compiled, before = time.perf_counter(), _children()
         found = simulate_rtl(directory, x, cache=CACHE)
-        taken = time.perf_counter() - compiled
+        taken, simulator = time.perf_counter() - compiled, _children() - before
     pace = int(found.intervals[-1])
     yield f"{graph.name} cycles per frame, RTL", f"{pace:,}", f"{net.cycles:,}"
     yield "  plan with buffers, s", f"{planned - started:.1f}", "seconds"
     yield "  RTL, HLS and images written, s", f"{written - planned:.1f}", "60 at most"
-    yield (
-        "  simulated with packing and checking, cycles/s",
-        f"{int(found.taken[-1]) / taken:,.0f}",
-        "1,000,000 for TFC",
-    )
+    cycles = int(found.taken[-1])
+    wanted = "1,000,000 for TFC"
+    yield "  the simulator's process, cycles per CPU second", f"{cycles / simulator:,.0f}", wanted
+    yield "  packing and checking too, cycles per second", f"{cycles / taken:,.0f}", ""
+
+
+def _children() -> float:
+    """CPU seconds of every process that this one has started and seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def rows() -> Iterator[Row]:

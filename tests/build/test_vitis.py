@@ -95,8 +95,11 @@ def test_every_memory_of_the_build_is_reached_by_its_number(made):
     head = (made / "rtl" / "accelerator.sv").read_text()
     listed = re.findall(r"^//   (\d+)  (\S+), ", head, re.M)
     given = "access, memory, address, part, value, answer"
-    reached = re.findall(rf"^  access_memory<(\d+)>\({given}, (\w+)\);$", region, re.M)
-    assert reached == [(number, name.replace(".", "_")) for number, name in listed]
+    reached = re.findall(rf"^  access_memory<(\d+), 0>\({given}, (\w+), (\w+)\);$", region, re.M)
+    assert reached == [
+        (number, name.replace(".", "_"), f"{name.split('.')[0]}_detected")
+        for number, name in listed
+    ]
 
 
 def test_stored_words_may_change_and_constants_may_not(made):

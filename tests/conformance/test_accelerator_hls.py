@@ -9,7 +9,7 @@ from flow.build import build
 from flow.build.kernels import FILES
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
-from flow.schedule import Folding, Plan, make_plan
+from flow.schedule import Folding, Plan
 from sim.csim import simulate_hls
 from tests.conformance.hls_units import CACHE
 from tests.schedule.networks import (
@@ -55,6 +55,8 @@ def test_every_logit_and_class_equals_the_graph(builds, network, sequential):
     np.testing.assert_array_equal(response.logits, values[graph.logits])
     np.testing.assert_array_equal(response.classes, values[graph.output])
     assert len(np.unique(response.classes)) > 1
+    assert len(response.detected) > 0
+    assert not response.detected.any()
 
 
 def test_progress_counts_the_images(builds):
@@ -104,14 +106,12 @@ def test_a_stream_too_shallow_stops_the_run_and_is_named(builds, tmp_path):
         simulate_hls(shallow, random_images(graph, 3), binaries=CACHE)
 
 
-def test_a_build_with_parity_has_no_kernels_and_says_so(tmp_path):
-    graph = binary_network([12, 8, 10])
-    made = build(graph, make_plan(graph, parity=True), tmp_path / "build")
-    assert not (made.directory / "hls").exists()
-    with pytest.raises(
-        InputError, match=r": a build with parity, which the HLS C\+\+ does not have"
-    ):
-        simulate_hls(made.directory, random_images(graph, 2), binaries=CACHE)
+def test_a_folder_without_the_generated_text_is_refused(builds, tmp_path):
+    graph, directory = builds[0]
+    for name in ("graph.json", "graph.safetensors"):
+        (tmp_path / name).write_bytes((directory / name).read_bytes())
+    with pytest.raises(InputError, match=r": no folder hls; build again$"):
+        simulate_hls(tmp_path, random_images(graph, 2), binaries=CACHE)
 
 
 def test_text_that_g_plus_plus_refuses_is_a_failed_claim(builds, tmp_path):

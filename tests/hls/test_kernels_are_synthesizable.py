@@ -27,7 +27,7 @@ FORBIDDEN = (
     r"thread_local|float|double|auto|union|dynamic_cast|reinterpret_cast|const_cast|volatile)\b|->"
 )
 LOOP = re.compile(r"( *)for \((.*?); (.*?); (.*?)\) \{\n(.*)\n")
-UNIT_ONLY = re.compile(r"File|Constants|Parity|Style|Cfg\w+")  # a kernel has its table
+UNIT_ONLY = re.compile(r"File|Constants|Style|Cfg\w+")  # a kernel has its table
 
 
 def code_of(text):
@@ -133,7 +133,7 @@ def test_parameters_are_those_of_the_rtl_in_the_same_order(kernel):
 def generated(graph, plan):
     images = {
         layout.name: read_image(image_text(image_bits(graph.node(layout.node).op, layout)))
-        for layout in graph_layouts(graph, plan.folding)
+        for layout in graph_layouts(graph, plan.folding, parity=plan.parity)
     }
     return emit_kernels(graph, plan, images)
 
@@ -160,8 +160,28 @@ def test_each_lane_of_a_search_reads_a_part_of_its_table():
     tables = [f"act0_thresholds_{stage:02}" for stage in range(8)]
     parted = re.findall(r"^#pragma HLS ARRAY_PARTITION variable=(\w+) dim=1 complete$", body, re.M)
     assert parted == tables
-    assert body.strip().endswith(f"(in, out, vectors, {', '.join(tables)});")
+    assert body.strip().endswith(f"(in, out, vectors, act0_detected, {', '.join(tables)});")
     assert "act0_thresholds_03[3][16] = {" in text["images.hpp"]
+
+
+@pytest.mark.parametrize("parity", [False, True])
+def test_flags_of_damaged_words_are_registers_where_words_have_parity(parity):
+    graph = searched_network([8, 6, 10])
+    folding = {"fc0": Folding(3, 8), "fc1": Folding(5, 3)}
+    text = generated(graph, make_plan(graph, folding=folding, parity=parity))
+
+    region = text["accelerator.cpp"]
+    cleared = re.findall(r"^#pragma HLS RESET variable=(\w+)$", region, re.M)
+    assert cleared == (["fc0_detected", "act0_detected", "fc1_detected"] if parity else [])
+    whole = "#pragma HLS ARRAY_PARTITION variable=act0_detected dim=0 complete"
+    assert (whole in region) is parity
+    assert "static ap_uint<1> act0_detected[8][3] = {};" in text["images.hpp"]
+    assert len(re.findall(r"/\*Parity\*/ 1>", region)) == 3 * parity
+    told = re.findall(
+        r"^  report_memory<(\d+)>\(memory, (\w+)((?:\[\d+\])*), told\);$", region, re.M
+    )
+    assert [int(number) for number, *_ in told] == list(range(1 + 8 * 3 + 1))
+    assert told[5][1:] == ("act0_detected", "[1][1]")
 
 
 def region_of(text):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flow import evidence, stages
 from flow.atomic import write_json
-from flow.build.board import load_board
+from flow.build.boards import load_board
 from flow.campaign import Recipe as Campaign
 from flow.campaign import Single
 from flow.certify import Property

@@ -18,7 +18,8 @@ from flow.build.images import image_bits, image_text
 from flow.errors import ClaimError, InputError
 from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
-from flow.schedule import load_plan, simulate_tokens
+from flow.schedule import load_plan
+from sim.board_answers import Answers, answers
 from sim.host import Command, Status
 from sim.runner import CompiledDesign, compile_design, simulate
 
@@ -38,7 +39,8 @@ def simulate_board(
     simulator: str = "verilator",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Talk to the board top in ``board_dir`` over its serial pins; everything must equal ``graph``.
+    """Talk to the board top in ``board_dir`` over its serial pins; everything must equal ``graph``,
+    or on a smoothed board the votes of ``graph`` under the same noise.
 
     All images ``x`` are run. Then in each memory one stored bit is flipped through the protocol,
     read back, an image run, and the word restored; constants are read, and a write to them must be
@@ -47,8 +49,8 @@ def simulate_board(
 
     Returns:
         ``images``, ``identification``, ``latency_cycles`` (every image took exactly what the plan
-        says) and ``faults`` (per memory that is written: the fault, where it lies, the image, and
-        whether its logits moved).
+        says), ``smoothing`` and ``faults`` (per memory that is written: the fault, where it lies,
+        the image, and whether its logits moved).
 
     Raises:
         InputError: ``board_dir`` holds no board of ``graph``, or a changed memory image.
@@ -73,14 +75,15 @@ def simulate_board(
     step(1, 2)
     memories = [memory["name"] for memory in record["memories"]]
     steps = _steps(graph, x, probes, memories, parity=plan.parity)
-    latency = simulate_tokens(graph, plan.folding, plan.fifo_depth).first_latency
-    identification, *replies = _talk(design, record, board_dir, steps, latency)
+    expected = answers(graph, plan, record["smoothing"])
+    identification, *replies = _talk(design, record, board_dir, steps, expected.latency)
     step(2, 2)
-    _check_replies(replies, graph, x, probes, latency, memories, parity=plan.parity)
+    _check_replies(replies, expected, x, probes, memories, parity=plan.parity)
     return {
         "images": len(x),
         "identification": identification,
-        "latency_cycles": latency,
+        "latency_cycles": expected.latency,
+        "smoothing": record["smoothing"],
         "faults": [probe.record() for probe in probes if not probe.site.configuration],
     }
 
@@ -108,7 +111,7 @@ class _Probe:
         return [read, flip, read, run, *told, restore, read, *told]
 
     def check(
-        self, replies: Sequence[Any], graph: Graph, x: Array, memory: int, *, parity: bool
+        self, replies: Sequence[Any], expected: Answers, x: Array, memory: int, *, parity: bool
     ) -> None:
         """Compare the replies to :meth:`steps`."""
         if self.site.configuration:
@@ -133,8 +136,8 @@ class _Probe:
             ("after it was restored", after, self.word),
         ):
             self._holds(reply, wanted, when)
-        faulty = graph.evaluate_all(x[self.image : self.image + 1], [self.fault])
-        _compare(result, faulty, graph, 0, f"image {self.image} with {self.fault}")
+        faulty = expected.next(x[self.image], [self.fault])
+        _compare(result, faulty, f"image {self.image} with {self.fault}")
 
     def _holds(self, reply: str, wanted: int, when: str) -> None:
         if int(reply, 16) % (1 << self.bits) != wanted:  # above the word come other bits
@@ -164,30 +167,29 @@ def _steps(
 
 def _check_replies(
     replies: Sequence[Any],
-    graph: Graph,
+    expected: Answers,
     x: Array,
     probes: Sequence[_Probe],
-    latency: int,
     memories: Sequence[str],
     *,
     parity: bool,
 ) -> None:
-    expected = graph.evaluate_all(x)
     for number, reply in enumerate(replies[: len(x)]):
-        _compare(reply, expected, graph, number, f"image {number}")
-        if reply["cycles"] != latency:
+        _compare(reply, expected.next(x[number]), f"image {number}")
+        if reply["cycles"] != expected.latency:
             raise ClaimError(
-                f"image {number}: {reply['cycles']} cycles where {latency} are planned"
+                f"image {number}: {reply['cycles']} cycles where {expected.latency} are planned"
             )
     refused, _, *rest = replies[len(x) :]
     if refused != Status.UNKNOWN_COMMAND:
         raise ClaimError(f"board: status {refused} for command {UNUSED_COMMAND:#x}")
+    expected.reset()
     for probe in probes:
         memory = memories.index(probe.site.memory)
         count = len(probe.steps(memory, {}, parity=parity))
         mine, rest = rest[:count], rest[count:]
-        probe.check(mine, graph, x, memory, parity=parity)
-    _compare(rest[-1], expected, graph, 0, "image 0 after the faults")
+        probe.check(mine, expected, x, memory, parity=parity)
+    _compare(rest[-1], expected.next(x[0]), "image 0 after the faults")
 
 
 def _probes(graph: Graph, x: Array, sites: SiteTable) -> list[_Probe]:
@@ -264,10 +266,8 @@ def _talk(
     return replies
 
 
-def _compare(
-    reply: dict[str, Any], values: dict[str, Array], graph: Graph, number: int, what: str
-) -> None:
-    logits, label = values[graph.logits][number].tolist(), int(values[graph.output][number])
+def _compare(reply: dict[str, Any], expected: tuple[int, list[int]], what: str) -> None:
+    label, logits = expected
     if reply["logits"] != logits or reply["label"] != label:
         raise ClaimError(
             f"{what}: class {reply['label']} with logits {reply['logits']} on the board, class "

@@ -76,6 +76,7 @@ class Identification:
     memories: int
     parity: bool
     writable: bool  # False: the words are constants of the bitstream
+    voting: bool  # logits are votes under noise, class by class
     digest: str  # the first 16 hexadecimal digits of the graph digest
 
 
@@ -220,5 +221,6 @@ def _identification(reply: bytes) -> Identification:
         memories=int.from_bytes(reply[12:14], "little"),
         parity=bool(reply[9] & 2),
         writable=not reply[9] & 4,
+        voting=bool(reply[9] & 8),
         digest=reply[14:22].hex(),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from flow.atomic import write_atomic
 from flow.build import load_build, netlist
 from flow.build.images import code_bits, image_text
-from flow.build.smoothing import noise_parameters
+from flow.build.smoothing import Smoother, count_bits, smoother_parameters
 from flow.errors import ClaimError, InputError
 from flow.ir import Array
 from flow.schedule import unit_cycles
@@ -20,24 +19,15 @@ from sim.runner import RTL, compile_design, simulate
 
 HARNESS = Path(__file__).with_name("harness") / "smoothing_harness.sv"
 TOP = "smoothing_harness"
-UNITS = ("replay", "noise", "vote")
+UNITS = ("smoother", "replay", "noise", "vote")
 ALWAYS = 256  # chance in 256 per cycle to offer or to accept a word
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """What ``noise.sv`` needs: levels of a 32-bit table, and four seed words per lane."""
-
-    levels: Sequence[int]
-    seeds: Sequence[int]
 
 
 def simulate_smoothed(
     directory: Path,
     x: Array,
-    noise: Noise,
+    smoother: Smoother,
     *,
-    votes: int,
     cache: Path,
     simulator: str = "verilator",
     offer: int = ALWAYS,
@@ -45,11 +35,12 @@ def simulate_smoothed(
 ) -> tuple[Array, Array]:
     """The votes of every image, (images, classes), and the winners, (images,).
 
-    Each image of ``x``, (images, *input shape), goes ``votes`` times through the build's RTL; the
-    generators are seeded once, so image k sees the rows ``k * votes`` onward of the noise.
+    Each image of ``x``, (images, *input shape), goes ``smoother.votes`` times through the build's
+    RTL; the generators are seeded once, so image k sees the rows ``k * votes`` onward of the noise.
 
     Raises:
-        InputError: the directory is damaged, ``x`` or the noise does not fit, or no image is given.
+        InputError: the directory is damaged, ``x`` or the smoother does not fit, or no image is
+            given.
         ClaimError: a result is missing.
     """
     build = load_build(directory)
@@ -57,18 +48,8 @@ def simulate_smoothed(
     edge, lanes = graph.input_edge, net.input.lanes
     if x.shape[1:] != edge.shape or not len(x) or not edge.type.contains(x):
         raise InputError(f"images of shape {x.shape}: graph {graph.name!r} takes integers {edge}")
-    if len(noise.seeds) != 4 * lanes or votes < 1:
-        raise InputError(
-            f"{len(noise.seeds)} seed words, {votes} votes: give 4 words for each of {lanes} lanes "
-            "and at least 1 vote"
-        )
-    classes = graph.edge(graph.logits).elements
     parameters = {
-        **noise_parameters(noise.levels, edge.type, lanes=lanes),
-        "Beats": edge.elements // lanes,
-        "Votes": votes,
-        "Classes": classes,
-        "WordBits": net.output.bits,
+        **smoother_parameters(smoother, net, graph),
         "Memories": len(net.memories),
         "CfgBits": net.cfg_bits,
         "CfgMemoryBits": net.cfg_memory_bits,
@@ -93,15 +74,14 @@ def simulate_smoothed(
         (work / "images").symlink_to((directory / "images").resolve())
         codes = edge.type.encode(x.astype(np.int64)).reshape(-1, lanes)
         write_atomic(work / "stimulus.hex", image_text(code_bits(codes, edge.type.bits)))
-        write_atomic(work / "seed.hex", "".join(f"{word:08x}\n" for word in noise.seeds))
         given = {"images": len(x), "offer": offer, "accept": accept}
-        given["watchdog"] = 256 * (votes + 4) * (busy + edge.elements)
+        given["watchdog"] = 256 * (smoother.votes + 4) * (busy + edge.elements)
         plusargs = [f"+{key}={value}" for key, value in given.items()]
         simulate(design, "sim.bench.smoothing_bench", work=work, plusargs=plusargs)
         lines = (work / "results.txt").read_text().split()
     if len(lines) != len(x):
         raise ClaimError(f"{directory}: {len(lines)} results of {len(x)} images came")
-    return _decode(lines, classes, votes.bit_length())
+    return _decode(lines, graph.edge(graph.logits).elements, count_bits(smoother.votes))
 
 
 def _top(parameters: dict[str, int | str]) -> str:

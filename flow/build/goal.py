@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from flow.build.board import BOARDS, load_board
+from flow.build.boards import BOARDS, load_board
 from flow.build.netlist import Netlist, netlist
 from flow.build.report import estimates
 from flow.errors import InputError

@@ -12,6 +12,7 @@ from flow.build.axi import PART
 from flow.build.goal import Goal
 from flow.cli.common import images_of, signed
 from flow.console import emit, print_rows, progress
+from flow.errors import InputError
 from flow.options import (
     CACHE,
     Built,
@@ -127,12 +128,35 @@ def synth(
     no_dsp: Annotated[
         bool, typer.Option("--no-dsp", help="Multiply in look-up tables, not in DSP blocks.")
     ] = False,
+    smooth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGMA", help="In pixel codes: answer with votes under such Gaussian noise."
+        ),
+    ] = None,
+    votes: Annotated[
+        int | None, typer.Option(min=1, help="Per image, of --smooth; 100 unless given.")
+    ] = None,
+    noise_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of --smooth; 0 unless given.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Synthesise, place and route a build with its UART top; write the bitstream."""
-    from flow.build.board import load_board
+    from flow.build.boards import load_board
+    from flow.evidence.smoothing import smoother
     from flow.synth import synthesise
 
+    around = None
+    if smooth is not None:
+        around = smoother(
+            directory,
+            sigma=smooth,
+            votes=100 if votes is None else votes,
+            seed=0 if noise_seed is None else noise_seed,
+        )
+    elif votes is not None or noise_seed is not None:
+        raise InputError("--votes and --noise-seed are of --smooth; give --smooth SIGMA")
     with progress(f"synthesise {directory.parent.name} for {board}") as step:
         record = synthesise(
             directory,
@@ -141,6 +165,7 @@ def synth(
             seed=seed,
             seeds=seeds,
             dsp=not no_dsp,
+            smoother=around,
             progress=step,
         )
     emit(signed(record), as_json=json)

@@ -8,14 +8,43 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from flow.build import load_build, netlist
+from flow.build.smoothing import Smoother
 from flow.certify import Property, Smoothing, Verdict
 from flow.certify import certify_smoothing as certify_by_votes
 from flow.certify.certificate import CertificateSet
+from flow.certify.noise_lanes import lane_states
 from flow.certify.parts import in_parts
+from flow.certify.smoothing import ESTIMATION, noise_table
 from flow.certify.smoothing_bounds import abstains
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.stages import Images, Progress, Record, fitting
+
+
+def smoother(build_dir: Path, *, sigma: str, votes: int, seed: int = 0) -> Smoother:
+    """Noise and votes around the accelerator of ``build_dir``.
+
+    On the board the noise of image k after reset is rows ``k * votes`` onward of the stream that
+    counts the votes of certificates (``certify_smoothing`` with the build's lanes and this seed).
+
+    Args:
+        sigma: exact, as ``1.5`` or ``3/2``, in pixel codes.
+
+    Raises:
+        InputError: a number is out of its range, or the graph cannot be smoothed.
+    """
+    build = load_build(build_dir)
+    graph = build.graph()
+    lanes = netlist(graph, build.plan()).input.lanes
+    terms = Smoothing(_exact("sigma", sigma), votes, seed=seed, lanes=lanes)
+    states = lane_states(seed, lanes=lanes, stream=ESTIMATION)
+    return Smoother(
+        noise_table(graph, terms).levels,
+        tuple(word for state in states for word in state),
+        votes,
+        {"sigma": str(terms.sigma), "votes": votes, "seed": seed, "lanes": lanes},
+    )
 
 
 def certify_smoothing(

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from flow.atomic import whole_directory, write_atomic, write_json
-from flow.build.board import Board, write_board
+from flow.build.board import write_board
+from flow.build.boards import Board
 from flow.build.manifest import Build, load_build, sha256
 from flow.build.netlist import Netlist, netlist
+from flow.build.smoothing import Smoother
 from flow.schedule.cells import FAMILIES as PLANNED
 from flow.schedule.cells import check_style
 from flow.synth.capacity import too_small
@@ -35,6 +37,7 @@ def synthesise(
     seed: int = 1,
     seeds: int = 1,
     dsp: bool = True,
+    smoother: Smoother | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Fill ``out_dir`` with the bitstream of ``build_dir`` on ``board``, whole or not at all.
@@ -44,7 +47,8 @@ def synthesise(
     clock in MHz, the command that programs the board, and SHA-256 of every file but the logs.
     Equal inputs give an equal bitstream. ``dsp=False`` keeps multipliers in look-up tables. Place
     and route is done with ``seeds`` seeds from ``seed`` on, and the one with the fastest
-    slowest clock is kept, of equals the first; ``seeds`` of the record has the MHz of each.
+    slowest clock is kept, of equals the first; ``seeds`` of the record has the MHz of each. With a
+    ``smoother`` the board answers with votes under noise.
 
     Raises:
         InputError: the build is damaged, or the board cannot carry this network.
@@ -64,7 +68,7 @@ def synthesise(
     keep = out_dir.with_name(f"{out_dir.name}.failed.log")
     keep.unlink(missing_ok=True)
     with whole_directory(out_dir, mark=MANIFEST) as work:
-        write_board(build, board, work)
+        write_board(build, board, work, smoother=smoother)
         step(0, STAGES + seeds)
         net = netlist(build.graph(), build.plan())
         memories = synthesise_netlist(net, board, work, tool=tools["synthesis"], keep=keep, dsp=dsp)
@@ -81,6 +85,7 @@ def synthesise(
             (work / name).unlink()  # large, and made again
         best = max(reached, key=reached.__getitem__)
         record = _record(build, board, best, tools, work) | {"memories": memories, "dsp": dsp}
+        record["smoothing"] = None if smoother is None else dict(smoother.terms)
         record["seeds"] = {str(one): round(mhz, 2) for one, mhz in reached.items()}
         write_json(work / MANIFEST, record)
     step(STAGES + seeds, STAGES + seeds)

@@ -24,6 +24,7 @@ module uart_bridge #(
   parameter int          CfgAddressBits = 16,  // of an address, at most 32
   parameter bit          Parity         = 1'b0,  // memories check their words
   parameter bit          Writable       = 1'b1,  // configuration can write them
+  parameter bit          Voting         = 1'b0,  // logits are votes under noise
   parameter logic [63:0] Digest         = '0,  // graph digest, its first byte in the low bits
   parameter int          SilenceBits    = 17   // longest pause inside a request, as a power of two
 ) (
@@ -239,7 +240,7 @@ module uart_bridge #(
         if (command_q == Identify) begin
           left_q                 <= LeftBits'(IdBytes + 2);
           stage_q[8*IdBytes-1:0] <= {
-            Digest, 16'(Memories), 16'(CfgBytes), 5'd0, !Writable, Parity, LogitSigned,
+            Digest, 16'(Memories), 16'(CfgBytes), 4'd0, Voting, !Writable, Parity, LogitSigned,
             8'(LogitBytes), 16'(Classes), 16'(Elements), 8'(InBits), 8'd2, "p", "b", Done};
         end
       end

@@ -174,6 +174,7 @@ async def it_identifies_itself(dut: Any, name: str) -> None:
         memories=size.memories,
         parity=size.parity,
         writable=True,
+        voting=False,
         digest=DIGEST,
     )
     await bench.finish()

@@ -1,7 +1,7 @@
-// Smoothed inference of an accelerator: replay, noise, the accelerator, votes; images in, counts out.
+// Smoothed inference of an accelerator: the smoother around it; images in, counts out.
 //
 // Reference    flow.certify.smoothing.count_votes, compared afterwards in sim/smoothed.py
-// Run          loads seed.hex into the noise, streams the images of stimulus.hex back to back and
+// Run          streams the images of stimulus.hex back to back and
 //              changes `done` when all results are there, or none came for `watchdog` cycles
 // Record       one line per result in results.txt: {winner, counts}
 // Stalls       +offer= and +accept= are chances in 256 per cycle; 256 never stalls
@@ -14,6 +14,7 @@ module smoothing_harness #(
   parameter int High      = 255,
   parameter int Steps     = 1,   // levels of noise
   parameter logic [Steps*31-1:0] Constants = '0,
+  parameter logic [4*Lanes*32-1:0] Seeds = '1,
   parameter int Beats     = 1,   // input words per image
   parameter int Votes     = 1,   // per image
   parameter int Classes   = 2,
@@ -25,7 +26,6 @@ module smoothing_harness #(
 );
 
   localparam int Capacity   = 65536;  // input words
-  localparam int SeedWords  = 4 * Lanes;
   localparam int ClassBits  = (Classes > 1) ? $clog2(Classes) : 1;
   localparam int ResultBits = ClassBits + Classes * $clog2(Votes + 1);
 
@@ -33,7 +33,6 @@ module smoothing_harness #(
   always #5 clk = ~clk;
 
   logic [Lanes*InBits-1:0] stimulus [Capacity];
-  logic [31:0]             seeds [SeedWords];
   int images, watchdog, offer, accept, results;
   initial begin
     if (!$value$plusargs("images=%d", images)) $fatal(1, "+images= is missing");
@@ -42,54 +41,50 @@ module smoothing_harness #(
     if (!$value$plusargs("offer=%d", offer)) offer = 256;
     if (!$value$plusargs("accept=%d", accept)) accept = 256;
     $readmemh("stimulus.hex", stimulus, 0, images * Beats - 1);
-    $readmemh("seed.hex", seeds);
     results = $fopen("results.txt", "w");
   end
 
   bit done;  // read by the bench
 
-  logic rst_nq, seed_valid_q, valid_q, ready_q;
-  logic replay_valid, noisy_ready, noisy_valid, net_ready, class_valid, vote_ready;
+  logic rst_nq, valid_q, ready_q;
+  logic noisy_valid, net_ready, class_valid, vote_ready;
   logic in_ready, out_valid;
-  logic [31:0]             seed_q;
-  logic [Lanes*InBits-1:0] data_q, again, noisy;
+  logic [Lanes*InBits-1:0] data_q, noisy;
   logic [WordBits-1:0]     word;
   logic [ResultBits-1:0]   result;
   logic [CfgBits-1:0]      cfg_unused;
   logic [Memories-1:0]     detected_unused;
-  int place_q, next_q, owed_q, silent_q, reset_q;
+  int next_q, owed_q, silent_q, reset_q;
   int unsigned stall_q;
 
-  replay #(.Length(Beats), .Repeats(Votes), .Bits(Lanes * InBits)) u_replay (
-    .clk_i  (clk),
-    .rst_ni (rst_nq),
-    .valid_i(valid_q),
-    .ready_o(in_ready),
-    .data_i (data_q),
-    .valid_o(replay_valid),
-    .ready_i(noisy_ready),
-    .data_o (again)
-  );
-
-  noise #(
+  smoother #(
     .Lanes    (Lanes),
     .InBits   (InBits),
     .InKind   (InKind),
     .Low      (Low),
     .High     (High),
     .Steps    (Steps),
-    .Constants(Constants)
-  ) u_noise (
-    .clk_i       (clk),
-    .rst_ni      (rst_nq),
-    .seed_valid_i(seed_valid_q),
-    .seed_i      (seed_q),
-    .valid_i     (replay_valid),
-    .ready_o     (noisy_ready),
-    .data_i      (again),
-    .valid_o     (noisy_valid),
-    .ready_i     (net_ready),
-    .data_o      (noisy)
+    .Constants(Constants),
+    .Seeds    (Seeds),
+    .Beats    (Beats),
+    .Votes    (Votes),
+    .Classes  (Classes),
+    .WordBits (WordBits)
+  ) u_smoother (
+    .clk_i        (clk),
+    .rst_ni       (rst_nq),
+    .valid_i      (valid_q),
+    .ready_o      (in_ready),
+    .data_i       (data_q),
+    .noisy_valid_o(noisy_valid),
+    .noisy_ready_i(net_ready),
+    .noisy_data_o (noisy),
+    .class_valid_i(class_valid),
+    .class_ready_o(vote_ready),
+    .class_data_i (word),
+    .valid_o      (out_valid),
+    .ready_i      (ready_q),
+    .data_o       (result)
   );
 
   accelerator u_accelerator (
@@ -110,20 +105,9 @@ module smoothing_harness #(
     .detected_o   (detected_unused)
   );
 
-  vote #(.Classes(Classes), .InBits(WordBits), .Votes(Votes)) u_vote (
-    .clk_i  (clk),
-    .rst_ni (rst_nq),
-    .valid_i(class_valid),
-    .ready_o(vote_ready),
-    .data_i (word),
-    .valid_o(out_valid),
-    .ready_i(ready_q),
-    .data_o (result)
-  );
-
   initial begin
-    {rst_nq, seed_valid_q, valid_q, ready_q} = '0;
-    {place_q, next_q, silent_q} = '0;
+    {rst_nq, valid_q, ready_q} = '0;
+    {next_q, silent_q} = '0;
     reset_q = 4;
     owed_q = -1;
     stall_q = 32'h1;
@@ -134,11 +118,7 @@ module smoothing_harness #(
     if (reset_q != 0) begin
       reset_q <= reset_q - 1;
       rst_nq  <= reset_q == 1;
-    end else if (place_q <= SeedWords) begin
-      place_q      <= place_q + 1;
-      seed_valid_q <= place_q < SeedWords;
-      if (place_q < SeedWords) seed_q <= seeds[place_q];
-      owed_q       <= images;
+      owed_q  <= images;
     end else if (owed_q != 0) begin
       // input: an offered word stays until it is taken
       if (!valid_q || in_ready) begin

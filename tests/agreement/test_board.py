@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from flow.build import build
-from flow.build.board import load_board, write_board
+from flow.build.board import write_board
+from flow.build.boards import load_board
 from flow.errors import InputError
+from flow.evidence.smoothing import smoother
 from flow.schedule import MemoryStyle, make_plan
 from sim.board import simulate_board
 from tests.engine.images import random_image_graph
@@ -56,6 +58,26 @@ def test_the_board_answers_as_the_graph_does_clean_and_faulty(board, simulator, 
     assert all(probe["shows"] for probe in record["faults"])
 
 
+@pytest.mark.rtl
+@pytest.mark.parametrize("network", ["binary", "four bits"])
+def test_a_smoothed_board_answers_with_the_votes_of_the_model(
+    network, simulator, compiled, tmp_path
+):
+    graph = NETWORKS[network]()
+    made = build(graph, make_plan(graph, cycles=12), tmp_path / "build")
+    around = smoother(tmp_path / "build", sigma="3/2", votes=9, seed=5)
+    write_board(made, load_board("ulx3s"), tmp_path / "board", smoother=around)
+    x = random_images(graph, 4)
+    record = simulate_board(
+        tmp_path / "board", graph, x, cache=compiled, simulator=simulator
+    )  # every vote and every latency is compared there
+    lanes = record["smoothing"]["lanes"]
+    assert record["smoothing"] == {"sigma": "3/2", "votes": 9, "seed": 5, "lanes": lanes}
+    assert record["identification"]["voting"]
+    assert not record["identification"]["logits_signed"]
+    assert record["latency_cycles"] > 9 * graph.input_edge.elements // lanes
+
+
 def test_a_changed_image_is_refused(board, tmp_path):
     graph, place = board
     name = json.loads((place / "board.json").read_text())["memories"][0]["name"]
@@ -83,5 +105,5 @@ def test_a_board_record_of_another_format_is_refused(board, tmp_path):
     graph, place = board
     record = json.loads((place / "board.json").read_text())
     (tmp_path / "board.json").write_text(json.dumps(record | {"format": 1}))
-    with pytest.raises(InputError, match=r"board.json: not a board record of format 2; synth"):
+    with pytest.raises(InputError, match=r"board.json: not a board record of format 3; synth"):
         simulate_board(tmp_path, graph, random_images(graph, 4), cache=tmp_path)

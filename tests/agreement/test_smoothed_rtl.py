@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from flow.build import build, load_build, netlist
+from flow.build.smoothing import Smoother
 from flow.certify import Smoothing
-from flow.certify.noise_lanes import lane_states
-from flow.certify.smoothing import ESTIMATION, count_votes, noise_stream, noise_table
+from flow.certify.smoothing import ESTIMATION, count_votes, noise_stream
 from flow.engine import BatchedEngine
 from flow.errors import InputError
+from flow.evidence.smoothing import smoother
 from flow.graphfile import load_graph
 from flow.schedule import make_plan
 from models.data import load_dataset
-from sim.smoothed import Noise, simulate_smoothed
+from sim.smoothed import simulate_smoothed
 from tests.schedule.networks import four_bit_network, random_images
 
 pytestmark = pytest.mark.rtl
@@ -37,11 +38,6 @@ def lanes_of(directory):
     return netlist(loaded.graph(), loaded.plan()).input.lanes
 
 
-def noise_of(graph, terms):
-    seeds = [w for s in lane_states(terms.seed, lanes=terms.lanes, stream=ESTIMATION) for w in s]
-    return Noise(noise_table(graph, terms).levels, seeds)
-
-
 @pytest.mark.parametrize(("offer", "accept"), [(256, 256), (40, 20)])
 def test_votes_in_rtl_are_those_of_the_model_for_the_same_seed(
     made, offer, accept, simulator, compiled
@@ -51,9 +47,14 @@ def test_votes_in_rtl_are_those_of_the_model_for_the_same_seed(
     terms = Smoothing(Fraction(5, 2), samples=VOTES, seed=3, lanes=lanes)
     x = random_images(graph, 8)
     found, winners = simulate_smoothed(
-        directory, x, noise_of(graph, terms), votes=VOTES, cache=compiled, simulator=simulator,
-        offer=offer, accept=accept,
-    )  # fmt: skip
+        directory,
+        x,
+        smoother(directory, sigma="2.5", votes=VOTES, seed=3),
+        cache=compiled,
+        simulator=simulator,
+        offer=offer,
+        accept=accept,
+    )
     stream, engine = noise_stream(graph, terms, ESTIMATION), BatchedEngine(graph)
     expected = np.vstack(
         [count_votes(engine, x[k : k + 1], stream, samples=VOTES) for k in range(len(x))]
@@ -71,9 +72,12 @@ def test_a_digits_network_votes_as_its_model(simulator, compiled, tmp_path):
     data = load_dataset("digits", root=tmp_path)
     x = data.test_x[:12].reshape(12, -1).astype(np.int64)
     found, _ = simulate_smoothed(
-        tmp_path / "build", x, noise_of(graph, terms), votes=VOTES, cache=compiled,
+        tmp_path / "build",
+        x,
+        smoother(tmp_path / "build", sigma="4", votes=VOTES),
+        cache=compiled,
         simulator=simulator,
-    )  # fmt: skip
+    )
     stream, engine = noise_stream(graph, terms, ESTIMATION), BatchedEngine(graph)
     expected = [count_votes(engine, x[k : k + 1], stream, samples=VOTES) for k in range(len(x))]
     np.testing.assert_array_equal(found, np.vstack(expected))
@@ -82,7 +86,9 @@ def test_a_digits_network_votes_as_its_model(simulator, compiled, tmp_path):
 def test_what_does_not_fit_is_refused(made, compiled):
     graph, directory = made
     x = random_images(graph, 2)
-    with pytest.raises(InputError, match="3 seed words, 5 votes: give 4 words for each of"):
-        simulate_smoothed(directory, x, Noise([1 << 20], [1, 2, 3]), votes=5, cache=compiled)
+    with pytest.raises(
+        InputError, match="5 votes, 3 seed words: give at least 1 vote, and 4 words"
+    ):
+        simulate_smoothed(directory, x, Smoother([1 << 20], [1, 2, 3], 5, {}), cache=compiled)
     with pytest.raises(InputError, match="takes integers"):
-        simulate_smoothed(directory, x[:0], Noise([1], [1] * 4), votes=5, cache=compiled)
+        simulate_smoothed(directory, x[:0], Smoother([1], [1] * 4, 5, {}), cache=compiled)

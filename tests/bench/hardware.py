@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from flow.build import build
-from flow.build.board import load_board
+from flow.build.boards import load_board
 from flow.errors import ClaimError, InputError
 from flow.schedule import make_plan
 from flow.synth import synthesise

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from flow.build import build, netlist
-from flow.build.board import BOARDS, board_text, load_board, write_board
+from flow.build.board import write_board
+from flow.build.board_text import board_text
+from flow.build.boards import BOARDS, load_board
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Edge, IntType

@@ -5,7 +5,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from flow.build.board import load_board
+from flow.build.boards import load_board
 from flow.build.goal import FILLED, Goal, _total, device_of, plan_for, serial_top
 from flow.build.netlist import netlist
 from flow.build.report import estimates

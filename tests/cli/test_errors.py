@@ -80,6 +80,8 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
         (("campaign", "show", "nowhere"), "no finished campaign; run or resume it first"),
         (("replay", "none.json"), "none.json"),
         (("synth", "nowhere", "-o", "s", "--board", "toaster"), "board 'toaster': unknown"),
+        (("synth", "nowhere", "-o", "s", "--votes", "9"), "--noise-seed are of --smooth"),
+        (("synth", "nowhere", "-o", "s", "--smooth", "2"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from flow.build import build, netlist
-from flow.build.board import load_board, write_board
+from flow.build.board import write_board
+from flow.build.boards import load_board
 from flow.build.manifest import sha256
 from flow.build.netlist import image_path
 from flow.errors import ClaimError, InputError

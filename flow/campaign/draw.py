@@ -7,7 +7,7 @@ import numpy as np
 from flow.build import Build, site_table
 from flow.campaign.faultlist import KINDS, FaultList
 from flow.campaign.faultmodel import Burst, FaultModel, Multiple, Rates, Single, Stuck
-from flow.campaign.sample import bit_weights, sample_bits
+from flow.campaign.sample import bit_weights, sample_bits, shuffled_bits
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
 from flow.ir import Array, Graph, Kind
@@ -39,7 +39,8 @@ def draw_faults(
 
 def _bits(graph: Graph, model: Single | Stuck, rng: np.random.Generator) -> FaultList:
     bits = StoredBits.of(graph)
-    position = sample_bits(bits, model.size(len(bits)), rng=rng, minimum=model.per_stratum)
+    draw = shuffled_bits if model.sequential else sample_bits
+    position = draw(bits, model.size(len(bits)), rng=rng, minimum=model.per_stratum)
     kind = Kind.FLIP
     if isinstance(model, Stuck):
         kind = Kind.STUCK1 if model.value else Kind.STUCK0

@@ -11,6 +11,7 @@ from flow.campaign.sample import sample_size
 Count = Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, le=1)]
+LOOKING = 4  # times as many faults may be looked at one by one; about 3 is the worst needed
 
 
 class _Drawn(BaseModel):
@@ -21,6 +22,7 @@ class _Drawn(BaseModel):
     count: Count | None = None
     margin: Share | None = None
     confidence: Share = 0.95
+    sequential: bool = False  # stop as soon as ``margin`` is reached, validly at any time
 
     @model_validator(mode="after")
     def _one_size(self) -> _Drawn:
@@ -28,6 +30,8 @@ class _Drawn(BaseModel):
             raise ValueError("give either 'count' or 'margin'")
         if self.margin is None and "confidence" in self.model_fields_set:
             raise ValueError("'confidence' is of 'margin'; leave it out or give that")
+        if self.margin is None and self.sequential:
+            raise ValueError("'sequential' stops at a 'margin'; give that instead of 'count'")
         return self
 
     def size(self, population: int) -> int:
@@ -35,7 +39,8 @@ class _Drawn(BaseModel):
         if self.count is not None:
             return self.count
         assert self.margin is not None, "one of the two is there"
-        return sample_size(population, margin=self.margin, confidence=self.confidence)
+        fixed = sample_size(population, margin=self.margin, confidence=self.confidence)
+        return min(population, LOOKING * fixed) if self.sequential else fixed
 
 
 class Single(_Drawn):
@@ -58,6 +63,12 @@ class Multiple(_Drawn):
 
     model: Literal["multiple"] = "multiple"
     flips: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_share(self) -> Multiple:
+        if self.sequential and len(self.flips) > 1:
+            raise ValueError("'sequential' follows one share; give one number of 'flips'")
+        return self
 
 
 class Burst(_Drawn):

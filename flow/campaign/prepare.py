@@ -18,6 +18,7 @@ from flow.campaign.faultfile import load_faults
 from flow.campaign.faultlist import FaultList
 from flow.campaign.recipe import Recipe
 from flow.campaign.shards import ROW_BYTES, Unit, units
+from flow.campaign.stopping import Stopping
 from flow.certify.flips import SingleFlips, single_flips
 from flow.errors import InputError
 from flow.fitting import fit
@@ -56,6 +57,7 @@ class Campaign:
     labels: Array
     prediction: Prediction | None
     key: str = ""  # its digest, where that is known
+    stopping: Stopping | None = None  # None: every fault of the list is tried
     begin: int = 0  # the number of the first of ``faults``; later in a unit taken out of a campaign
 
     @property
@@ -95,6 +97,7 @@ class Campaign:
         build = self.build
         files = None if build is None else _sha256(json.dumps(dict(sorted(build.files.items()))))
         image_bytes = (np.ascontiguousarray(a, "<i8") for a in (self.images, self.x, self.labels))
+        stop = {} if self.stopping is None else {"stopping": self.stopping.terms()}
         return {
             "graph": digest(self.graph),
             "plan": None if build is None else build.plan_digest,
@@ -105,6 +108,7 @@ class Campaign:
             "certificate": None if self.prediction is None else self.prediction.enumeration,
             "engines": list(map(str, self.recipe.engines)),
             "unit": self.recipe.unit,
+            **stop,
         }
 
     def digest(self) -> str:
@@ -148,7 +152,10 @@ def prepare(
     if flips is None and (certifiable if recipe.certify is None else recipe.certify):
         flips = single_flips(graph, x, y=labels)
     prediction = None if flips is None else _predict(flips, faults)
-    campaign = Campaign(recipe, graph, build, faults, images, x, labels, prediction)
+    stopping = Stopping.of(recipe.faults, graph)
+    campaign = Campaign(
+        recipe, graph, build, faults, images, x, labels, prediction, stopping=stopping
+    )
     return replace(campaign, key=campaign.digest())
 
 

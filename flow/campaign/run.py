@@ -7,6 +7,10 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flow.atomic import write_json
 from flow.campaign.execute import execute
@@ -16,8 +20,17 @@ from flow.campaign.pool import in_cluster, in_processes
 from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
 from flow.campaign.recipe import Executor, Recipe
 from flow.campaign.reproducer import Reproducer, save_reproducer
-from flow.campaign.shards import SHARDS, Unit, UnitResult, completed, write_shard
+from flow.campaign.shards import (
+    SHARDS,
+    Unit,
+    UnitResult,
+    completed,
+    read_outcomes,
+    shard_path,
+    write_shard,
+)
 from flow.campaign.show import outcome_counts
+from flow.campaign.stopping import Watch, critical_shares
 from flow.certify.flips import SingleFlips
 from flow.errors import ClaimError, InputError
 from flow.ir import Array
@@ -55,6 +68,7 @@ class CampaignRecord:
     seconds: Mapping[str, float]  # by engine, all runs of the campaign together
     estimate: Mapping[str, int]
     bytes_written: int
+    stopping: Mapping[str, Any] | None = None  # of a sequential campaign: where and at what
 
 
 def run_campaign(
@@ -88,26 +102,57 @@ def run_campaign(
     with directory_lock(out):
         _sweep(out)
         _claim(campaign, out, resume=resume)
-        digest = campaign.key
-        images = len(campaign.images)
-        seconds = completed(out, campaign.units, campaign=digest, images=images)
+        seconds = completed(out, campaign.units, campaign=campaign.key, images=len(campaign.images))
         resumed = len(seconds)
-        pending = [unit for unit in campaign.units if unit not in seconds]
-        done = sum(unit.last - unit.first for unit in seconds)
-        with closing(_results(campaign, pending, cache=cache)) as results:
-            for result in results:
-                if isinstance(result, Reproducer):
-                    save_reproducer(result, out / REPRODUCER)
-                    raise ClaimError(f"{result}; run `bitproof replay {out / REPRODUCER}`")
-                write_shard(out, result, campaign=digest)
-                seconds[result.unit] = result.seconds
-                done += result.unit.last - result.unit.first
-                if progress is not None:
-                    progress(done * images, campaign.pairs)
+        watch = _watch(campaign, out)
+        if watch is None or watch.look(seconds) is None:
+            _work(campaign, out, seconds, watch, cache=cache, progress=progress)
+        if watch is not None and watch.enough is not None:
+            for unit in [u for u in seconds if u.number >= watch.enough]:  # of workers ahead
+                shard_path(out, unit).unlink()
+                del seconds[unit]
         (out / REPRODUCER).unlink(missing_ok=True)  # of a claim that holds now
-        record = _record(campaign, out, seconds=list(seconds.values()), resumed=resumed)
+        record = _record(campaign, out, seconds=seconds, resumed=resumed, watch=watch)
         write_json(out / RECORD, asdict(record))
     return record
+
+
+def _watch(campaign: Campaign, out: Path) -> Watch | None:
+    if campaign.stopping is None:
+        return None
+    images = len(campaign.images)
+
+    def shares(unit: Unit) -> NDArray[np.float64]:
+        return critical_shares(read_outcomes(out, unit), images)
+
+    return Watch(campaign.stopping, campaign.units, shares)
+
+
+def _work(
+    campaign: Campaign,
+    out: Path,
+    seconds: dict[Unit, Mapping[str, float]],
+    watch: Watch | None,
+    *,
+    cache: Path,
+    progress: Progress | None,
+) -> None:
+    """Run the units that are not in ``seconds`` and enter them there, until all are done or
+    ``watch`` has seen enough."""
+    pending = [unit for unit in campaign.units if unit not in seconds]
+    done, images = sum(unit.last - unit.first for unit in seconds), len(campaign.images)
+    with closing(_results(campaign, pending, cache=cache)) as results:
+        for result in results:
+            if isinstance(result, Reproducer):
+                save_reproducer(result, out / REPRODUCER)
+                raise ClaimError(f"{result}; run `bitproof replay {out / REPRODUCER}`")
+            write_shard(out, result, campaign=campaign.key)
+            seconds[result.unit] = result.seconds
+            done += result.unit.last - result.unit.first
+            if progress is not None:
+                progress(done * images, campaign.pairs)
+            if watch is not None and watch.look(seconds) is not None:
+                return
 
 
 def clear(out: Path) -> None:
@@ -136,16 +181,17 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
         if not resume:
             raise InputError(f"{out}: holds a campaign already; resume it or choose another folder")
         there = _identity(out)
-        for what, ours in description["identity"].items():
-            if there.get(what) != ours:
+        ours = description["identity"]
+        for what in {**ours, **there}:
+            if there.get(what) != ours.get(what):
                 raise OtherCampaignError(
                     f"{out}: its campaign has another {what}; remove it, choose another folder or "
                     "resume with --replace"
                 )
         load_faults(out / FAULTS, graph=campaign.graph)
         return
-    ours = {LOCK, FAULTS, SHARDS}  # a run killed before it wrote campaign.json leaves these
-    strangers = [p for p in sorted(out.iterdir()) if p.name not in ours and p.name[0] != "."]
+    left = {LOCK, FAULTS, SHARDS}  # a run killed before it wrote campaign.json leaves these
+    strangers = [p for p in sorted(out.iterdir()) if p.name not in left and p.name[0] != "."]
     if strangers or any((out / SHARDS).glob("*")):
         raise InputError(f"{out}: not empty and no campaign; choose another folder")
     if not (out / FAULTS).exists():
@@ -156,10 +202,10 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
     write_json(out / CAMPAIGN, description)
 
 
-def _identity(out: Path) -> Mapping[str, str]:
+def _identity(out: Path) -> Mapping[str, Any]:
     """Of the campaign that ``out`` holds; a damaged one is another than any."""
     try:
-        identity: Mapping[str, str] = read_description(out)["identity"]
+        identity: Mapping[str, Any] = read_description(out)["identity"]
     except InputError as error:
         raise OtherCampaignError(f"{error} or resume with --replace") from None
     return identity
@@ -183,9 +229,16 @@ def _execute(part: tuple[Campaign, Unit], *, cache: Path) -> UnitResult | Reprod
 
 
 def _record(
-    campaign: Campaign, out: Path, *, seconds: Sequence[Mapping[str, float]], resumed: int
+    campaign: Campaign,
+    out: Path,
+    *,
+    seconds: Mapping[Unit, Mapping[str, float]],
+    resumed: int,
+    watch: Watch | None,
 ) -> CampaignRecord:
     outcomes = outcome_counts(out)
+    faults = sum(unit.last - unit.first for unit in seconds)
+    pairs = faults * len(campaign.images)
     identity = campaign.identity()
     prediction = campaign.prediction
     return CampaignRecord(
@@ -196,18 +249,19 @@ def _record(
         fault_list_digest=campaign.faults.digest,
         seed=campaign.recipe.seed,
         engines=tuple(map(str, campaign.recipe.engines)),
-        faults=len(campaign.faults),
+        faults=faults,
         images=len(campaign.images),
-        pairs=campaign.pairs,
+        pairs=pairs,
         outcomes=outcomes,
-        changed_pairs=campaign.pairs - outcomes["masked"] - outcomes["detected"],
+        changed_pairs=pairs - outcomes["masked"] - outcomes["detected"],
         certified_images=None if prediction is None else int(prediction.certified.sum()),
-        units=len(campaign.units),
-        units_resumed=resumed,
+        units=len(seconds),
+        units_resumed=min(resumed, len(seconds)),
         seconds={
-            str(engine): round(sum(unit[engine] for unit in seconds), 3)
+            str(engine): round(sum(unit[engine] for unit in seconds.values()), 3)
             for engine in campaign.recipe.engines
         },
         estimate=campaign.estimate(),
         bytes_written=sum(path.stat().st_size for path in (out / SHARDS).iterdir()),
+        stopping=None if watch is None else watch.record(),
     )

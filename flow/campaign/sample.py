@@ -91,6 +91,19 @@ def sample_bits(
     return np.sort(np.concatenate(found))
 
 
+def floor_size(bits: StoredBits, minimum: int) -> int:
+    """How many bits there are when every stratum gives ``minimum``, or all it has."""
+    return sum(b.bits * min(b.size // b.bits, minimum) for b in bits.blocks)
+
+
+def shuffled_bits(bits: StoredBits, count: int, *, rng: np.random.Generator, minimum: int) -> Array:
+    """Numbers of stored bits of which any beginning is a sample: ``minimum`` of each stratum as
+    :func:`sample_bits` draws them, then up to ``count`` of all others in random order."""
+    floor = sample_bits(bits, 0, rng=rng, minimum=minimum)
+    others = np.setdiff1d(np.arange(len(bits)), floor, assume_unique=True)
+    return np.concatenate([floor, rng.permutation(others)[:count]])
+
+
 def bit_weights(bits: StoredBits, positions: Array) -> NDArray[np.float64]:
     """How many stored bits each of the distinct ``positions`` stands for: those of its stratum,
     shared among the draws from it."""

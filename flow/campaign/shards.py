@@ -150,6 +150,11 @@ def check_shard(path: Path, unit: Unit, *, campaign: str, images: int) -> Mappin
     return seconds
 
 
+def read_outcomes(directory: Path, unit: Unit) -> pa.Table:
+    """The column ``outcome`` of a shard that was found sound."""
+    return pq.read_table(shard_path(directory, unit), columns=["outcome"])
+
+
 def shard_path(directory: Path, unit: Unit) -> Path:
     """Where a unit's shard lies in a campaign's directory."""
     return directory / SHARDS / f"{unit.number:06d}.parquet"

@@ -8,7 +8,8 @@ intervals count each fault once (Kish's effective number of them) and are conser
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,8 +21,9 @@ import numpy as np
 from flow.campaign.faultlist import INDEPENDENT
 from flow.campaign.outcome import Direction, Outcome
 from flow.campaign.prepare import read_description
-from flow.campaign.shards import completed, shard_path, units
+from flow.campaign.shards import Unit, completed, read_outcomes, shard_path, units
 from flow.campaign.statistics import Estimate, stratified, stratified_zero_bound, wilson
+from flow.campaign.stopping import Watch, critical_shares, stopping_of
 from flow.errors import InputError
 
 RESAMPLES = 2000
@@ -39,6 +41,18 @@ FAULTS_VIEW = """
             CASE WHEN count(DISTINCT parameter) = 1 THEN any_value(parameter) END AS parameter,
             CASE WHEN count(DISTINCT bit) = 1 THEN any_value(bit) END AS bit
         FROM bits GROUP BY fault)
+"""
+# Of a sequential campaign, where a beginning of the list was tried: what a stratum stands for is
+# shared among those of its faults that were. Strikes of several bits count one each as before.
+STOPPED_VIEW = """
+    CREATE OR REPLACE TEMP VIEW drawn AS SELECT * FROM faults;
+    CREATE TEMP TABLE weighed AS SELECT * REPLACE (
+        CASE WHEN flips = 1 AND bool_or(weight > 1) OVER stratum
+            THEN sum(weight) OVER stratum / count(*) FILTER ({done}) OVER stratum
+            ELSE weight END AS weight)
+    FROM drawn WINDOW stratum AS (PARTITION BY node, parameter, bit);
+    DROP VIEW drawn; DROP VIEW faults;
+    CREATE VIEW faults AS SELECT * FROM weighed;
 """
 
 
@@ -109,6 +123,7 @@ def critical_share(
 ) -> Estimate:
     """The share of (fault, image) pairs with another class, over all faults of the model.
 
+    A sequential campaign has the interval it watched, at its own confidence, also while it runs.
     Single bits: stratified over all stored bits, bootstrap over faults. Independent draws: their
     mean over all levels together, bootstrap over faults. Where no pair changed its class, ``hi`` is
     the one-sided bound for zero events.
@@ -117,6 +132,9 @@ def critical_share(
         InputError: as :func:`shares`, and while units are missing.
     """
     description = read_description(directory)
+    watched = watch_of(directory)
+    if watched is not None:
+        return watched.interval
     independent = description.get("fault_model", "single") in INDEPENDENT
     grouping = By.ALL if independent else By.BIT
     rows = _query(
@@ -139,6 +157,24 @@ def critical_share(
         draws = [len(share) for share in found]
         return Estimate(0.0, 0.0, stratified_zero_bound(sizes, draws, confidence=confidence))
     return stratified(sizes, found, rng=rng, confidence=confidence, resamples=RESAMPLES)
+
+
+def watch_of(directory: Path) -> Watch | None:
+    """What a sequential campaign has seen so far; None for any other.
+
+    Raises:
+        InputError: ``directory`` holds no campaign, or a damaged shard.
+    """
+    description = read_description(directory)
+    stopping, images = stopping_of(description["identity"]), description["images"]
+    if stopping is None:
+        return None
+    wanted, done = _checked_units(directory)
+    watch = Watch(
+        stopping, wanted, lambda unit: critical_shares(read_outcomes(directory, unit), images)
+    )
+    watch.look(done)
+    return watch
 
 
 def _per_fault(by: By) -> str:
@@ -174,23 +210,55 @@ def _share(row: Mapping[str, Any], confidence: float) -> Share:
     )
 
 
-def _checked_shards(directory: Path) -> list[str]:
-    """The shards, each found to be what its campaign wrote."""
+def _checked_units(directory: Path) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
+    """The units of a campaign, and those of them whose shard is there and what was written."""
     campaign = read_description(directory)
     wanted = units(campaign["faults"], size=campaign["identity"]["unit"])
     digest, images = campaign["digest"], campaign["images"]
     done = completed(directory, wanted, campaign=digest, images=images)
-    return [str(shard_path(directory, unit)) for unit in wanted if unit in done]
+    return wanted, tuple(unit for unit in wanted if unit in done)
 
 
-def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
-    shards = _checked_shards(directory)
-    if not shards:
+@contextmanager
+def results_database(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory with the views ``results`` (one row per pair), ``bits`` (one per struck
+    bit) and ``faults`` (one per fault) of the completed units.
+
+    Raises:
+        InputError: ``directory`` holds no campaign, no completed unit or a damaged one.
+    """
+    _, done = _checked_units(directory)
+    if not done:
         raise InputError(f"{directory}: no unit is completed yet; resume the campaign")
+    sequential = stopping_of(read_description(directory)["identity"]) is not None
     with duckdb.connect() as database:
+        shards = [str(shard_path(directory, unit)) for unit in done]
         database.read_parquet(shards).create_view("results")
         database.read_parquet(str(directory / "faults.parquet")).create_view("bits")
         database.execute(FAULTS_VIEW)
-        cursor = database.execute(sql)
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        if sequential:
+            spans = " OR ".join(f"fault BETWEEN {u.first} AND {u.last - 1}" for u in _joined(done))
+            database.execute(STOPPED_VIEW.format(done=spans))
+        yield database
+
+
+def _joined(done: Sequence[Unit]) -> list[Unit]:
+    """Units that follow each other as one."""
+    spans: list[Unit] = []
+    for unit in done:
+        if spans and spans[-1].last == unit.first:
+            spans[-1] = Unit(spans[-1].number, spans[-1].first, unit.last)
+        else:
+            spans.append(unit)
+    return spans
+
+
+def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
+    with results_database(directory) as database:
+        return fetched(database.execute(sql))
+
+
+def fetched(cursor: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """The rows of an answer, by column name."""
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

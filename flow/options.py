@@ -68,6 +68,7 @@ Lowered = Annotated[Path, typer.Argument(help="A graph, made by `bitproof lower`
 Built = Annotated[Path, typer.Argument(help="A folder, made by `bitproof build`.")]
 TrainRecipe = Annotated[Path, typer.Argument(help="What to train: a file of models/recipes.")]
 CampaignRecipe = Annotated[Path, typer.Argument(help="What to try: a TOML file, docs/campaign.md.")]
+CampaignFolder = Annotated[Path, typer.Argument(help="The folder of a campaign.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Also write the result here.")]
 To = Annotated[Path, typer.Option("-o", "--output", help="Where the result goes.")]

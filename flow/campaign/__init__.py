@@ -5,6 +5,7 @@ from flow.campaign.faultfile import load_faults, save_faults
 from flow.campaign.faultlist import FaultList, Strike
 from flow.campaign.faultmodel import Burst, FaultModel, Multiple, Rates, Single, Stuck
 from flow.campaign.outcome import Answers, Direction, Outcome, classify
+from flow.campaign.query import query
 from flow.campaign.recipe import Engine, Recipe, load_recipe
 from flow.campaign.replay import Replay, replay
 from flow.campaign.run import CampaignRecord, OtherCampaignError, clear, run_campaign
@@ -40,6 +41,7 @@ __all__ = [
     "load_faults",
     "load_recipe",
     "outcome_counts",
+    "query",
     "replay",
     "run_campaign",
     "sample_faults",

@@ -9,11 +9,12 @@ import typer
 
 from flow.cli.common import help_alone, images_of, signed
 from flow.cli.upsets import list_registers, run_upset_campaign, show_upset_campaign
-from flow.console import emit, progress
+from flow.console import emit, note, print_rows, progress
 from flow.errors import ClaimError, InputError
 from flow.options import (
     CACHE,
     Cache,
+    CampaignFolder,
     CampaignRecipe,
     Data,
     Json,
@@ -25,7 +26,7 @@ from flow.options import (
 )
 
 verbs = typer.Typer()
-campaigns = typer.Typer(help="Fault campaigns: run, resume, show, registers.")
+campaigns = typer.Typer(help="Fault campaigns: run, resume, show, query, registers.")
 campaigns.callback(invoke_without_command=True)(help_alone)
 verbs.add_typer(campaigns, name="campaign")
 
@@ -115,16 +116,43 @@ def campaign_resume(
 
 @campaigns.command("show")
 def campaign_show(
-    directory: Annotated[Path, typer.Argument(help="The folder of a campaign.")], json: Json = False
+    directory: CampaignFolder,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also write its plots to this HTML file.")
+    ] = None,
+    json: Json = False,
 ) -> None:
     """The results of a finished campaign."""
     from flow.campaign import summary
     from flow.campaign.upsets.show import is_upset_campaign
 
+    if plot is not None:
+        if plot.suffix != ".html":
+            raise InputError(f"--plot {plot}: the plots are a web page; name it .html")
+        from flow.report.campaign_page import write_campaign_page
+
+        write_campaign_page(directory, plot)
+        note(f"wrote {plot}")
     if is_upset_campaign(directory):
         show_upset_campaign(directory, json)
         return
     emit(signed(summary(directory)), as_json=json)
+
+
+@campaigns.command("query")
+def campaign_query(
+    directory: CampaignFolder,
+    sql: Annotated[str, typer.Argument(help="DuckDB's SQL; views in docs/campaign.md.")],
+    json: Json = False,
+) -> None:
+    """Ask the results of a campaign anything, finished or not."""
+    from flow.campaign import query
+
+    rows = query(directory, sql)
+    if json:
+        emit({"rows": rows}, as_json=True)
+    else:
+        print_rows(rows)
 
 
 @campaigns.command("registers")

@@ -30,7 +30,7 @@ def certified_figure(networks: Sequence[tuple[str, Record]]) -> str:
                 shares.append(100 * row[key] / row["total"])
         figure.add_bar(x=[names, radii], y=shares, name=key, marker_color=colour)
     figure.update_layout(barmode="stack", yaxis_title="% of test images")
-    return _html(figure)
+    return as_html(figure)
 
 
 def attack_figure(networks: Sequence[tuple[str, Record, Record]]) -> str:
@@ -54,7 +54,7 @@ def attack_figure(networks: Sequence[tuple[str, Record, Record]]) -> str:
     figure.update_layout(
         xaxis_title="stored bits that differ (Hamming distance)", yaxis_title="test accuracy, %"
     )
-    return _html(figure)
+    return as_html(figure)
 
 
 def bits_figure(rows: Sequence[Record]) -> str:
@@ -85,10 +85,11 @@ def bits_figure(rows: Sequence[Record]) -> str:
             "showgrid": False,
         },
     )
-    return _html(figure, height=420)
+    return as_html(figure, height=420)
 
 
-def _html(figure: go.Figure, height: int = 360) -> str:
+def as_html(figure: go.Figure, height: int = 360) -> str:
+    """The figure in the style of our pages; the page brings plotly itself."""
     figure.update_layout(
         template="plotly_white",
         height=height,

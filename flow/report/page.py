@@ -60,6 +60,25 @@ def write_report(directories: Sequence[Path], output: Path) -> None:
         InputError: a folder holds no lowered network, or a result of another graph.
     """
     networks = [read_network(directory) for directory in directories]
+    boxes = [(n.name, n["input"]) for n in networks if n["input"]]
+    attacks = [(n.name, n["bfa"], n["random"]) for n in networks if n["bfa"] and n["random"]]
+    text = (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            networks=networks,
+            plotly=get_plotlyjs(),
+            certified=certified_figure(boxes) if boxes else None,
+            attacked=attack_figure(attacks) if attacks else None,
+            bits={n.name: bits_figure(n["bits"]["by_bit"]) for n in networks if n["bits"]},
+            versions={name: version(name) for name in PACKAGES},
+        )
+    )
+    write_atomic(output, text)
+
+
+def templates() -> Environment:
+    """The templates of our pages, with the filters they use."""
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -68,17 +87,7 @@ def write_report(directories: Sequence[Path], output: Path) -> None:
         lstrip_blocks=True,
     )
     pages.filters |= {"percent": _percent, "interval": _interval, "number": _number}
-    boxes = [(n.name, n["input"]) for n in networks if n["input"]]
-    attacks = [(n.name, n["bfa"], n["random"]) for n in networks if n["bfa"] and n["random"]]
-    text = pages.get_template("page.html.j2").render(
-        networks=networks,
-        plotly=get_plotlyjs(),
-        certified=certified_figure(boxes) if boxes else None,
-        attacked=attack_figure(attacks) if attacks else None,
-        bits={n.name: bits_figure(n["bits"]["by_bit"]) for n in networks if n["bits"]},
-        versions={name: version(name) for name in PACKAGES},
-    )
-    write_atomic(output, text)
+    return pages
 
 
 def read_network(directory: Path) -> Network:

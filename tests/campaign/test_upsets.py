@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flow.campaign import OtherCampaignError
+from flow.campaign import OtherCampaignError, query
 from flow.campaign.outcome import Outcome
 from flow.campaign.recipe import read_recipe, recipe_target
 from flow.campaign.upsets import UpsetRecipe, UpsetsBy, upset_shares, upset_summary
 from flow.campaign.upsets.outcome import outcome_rows
 from flow.campaign.upsets.population import Population, draw
+from flow.campaign.upsets.show import unit_cycle_shares
 from flow.errors import ClaimError, InputError
+from flow.report.campaign_page import write_campaign_page
 from sim.registers import Register
 from sim.upsets import Upset, UpsetResponse
 from tests.campaign.upset_campaign import make_build, recipe, rows, run
@@ -157,6 +159,25 @@ def test_every_group_of_a_table_together_is_the_whole_campaign(finished):
     (first, *_) = upset_shares(out, UpsetsBy.CYCLE)
     assert first.group.startswith("cycles 0")
     assert Outcome.CORRECTED not in first.outcomes
+
+
+@pytest.mark.rtl
+def test_upsets_are_plotted_and_asked_about_by_unit_and_cycle(finished, tmp_path):
+    _, out = finished
+    cells = unit_cycle_shares(out)
+    for place, by in ((0, UpsetsBy.UNIT), (1, UpsetsBy.CYCLE)):
+        counted = Counter()
+        for cell in cells:
+            counted[cell[place]] += cell[2].upsets
+        assert counted == {share.group: share.upsets for share in upset_shares(out, by)}
+    write_campaign_page(out, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Vulnerability (AVF): share of upsets that fail" in page
+    assert '"u_act0_fifo"' in page
+    hung = query(out, "SELECT count(*) AS n FROM results JOIN drawn USING (upset) "
+                 "WHERE outcome = 'hang' AND unit = 'u_fc0'")  # fmt: skip
+    (fc0,) = (share for share in upset_shares(out, UpsetsBy.UNIT) if share.group == "u_fc0")
+    assert hung == [{"n": fc0.outcomes["hang"]}]
 
 
 @pytest.mark.rtl

@@ -7,7 +7,8 @@ stands for: shares are estimates for all of them. Intervals count Kish's effecti
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from flow.campaign.outcome import Direction, Outcome
 from flow.campaign.shards import shard_path, units
+from flow.campaign.show import fetched
 from flow.campaign.statistics import Estimate, wilson
 from flow.campaign.upsets.run import CAMPAIGN, RECORD, UPSETS, read_upset_description
 from flow.campaign.upsets.shards import completed_upsets
@@ -70,12 +72,31 @@ def upset_shares(
         InputError: ``directory`` holds no campaign of upsets or no completed unit.
     """
     cycles = int(read_upset_description(directory)["cycles"])
+    return _shares(directory, _group(by, cycles), confidence)
+
+
+def unit_cycle_shares(
+    directory: Path, *, confidence: float = 0.95
+) -> tuple[tuple[str, str, UpsetShare], ...]:
+    """One record per unit and part of the run: their names, and what its upsets do.
+
+    Raises:
+        InputError: as :func:`upset_shares`.
+    """
+    cycles = int(read_upset_description(directory)["cycles"])
+    group = f"unit || '|' || {_group(UpsetsBy.CYCLE, cycles)}"
+    named = ((share.group.partition("|"), share) for share in _shares(directory, group, confidence))
+    return tuple((unit, part, share) for (unit, _, part), share in named)
+
+
+def _shares(directory: Path, group: str, confidence: float) -> tuple[UpsetShare, ...]:
+    """By what the SQL ``group`` names."""
     counts = ", ".join(f"count(*) FILTER (outcome = '{o}') AS n_{o}" for o in OUTCOMES)
     failing = ", ".join(f"'{outcome}'" for outcome in FAILURES)
     rows = _query(
         directory,
         f"""
-        SELECT {_group(by, cycles)} AS name, count(*) AS upsets, {counts},
+        SELECT {group} AS name, count(*) AS upsets, {counts},
             sum(weight) AS w, sum(weight * weight) AS w2,
             sum(weight) FILTER (outcome = 'masked') AS masked,
             sum(weight) FILTER (outcome IN ({failing})) AS failing,
@@ -154,7 +175,13 @@ def _share(row: Mapping[str, Any], confidence: float) -> UpsetShare:
     )
 
 
-def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
+@contextmanager
+def upsets_database(directory: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory with the views ``drawn`` and ``results``, one row per upset each.
+
+    Raises:
+        InputError: ``directory`` holds no campaign of upsets, no completed unit or a damaged one.
+    """
     description = read_upset_description(directory)
     try:
         count = pq.read_metadata(directory / UPSETS).num_rows
@@ -168,6 +195,9 @@ def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
     with duckdb.connect() as database:
         database.read_parquet(str(directory / UPSETS)).create_view("drawn")
         database.read_parquet(shards).create_view("results")
-        cursor = database.execute(sql)
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        yield database
+
+
+def _query(directory: Path, sql: str) -> list[dict[str, Any]]:
+    with upsets_database(directory) as database:
+        return fetched(database.execute(sql))

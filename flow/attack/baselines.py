@@ -71,6 +71,7 @@ def exhaustive_best_flip(
     loss = CrossEntropy(temperature)
 
     def proposals() -> Iterator[Proposal]:
+        """The worst flip there is after those before, again and again."""
         flips: tuple[Fault, ...] = ()
         while (
             flip := best_flip(graph, x, y, score=loss.each, flips=flips, device=device)

@@ -29,7 +29,7 @@ from flow.certify.k_flips import KFlips, certify_k_flips, k_flips, largest_k, wi
 from flow.certify.pixel import certify_pixel
 from flow.certify.smoothing import Smoothing, certify_smoothing
 from flow.certify.stored_bits import StoredBits
-from flow.certify.subject import Checked
+from flow.certify.subject import Checked, Part
 from flow.certify.subset import BitSubset, one_layer_each
 from flow.certify.weights import certify_weights
 from flow.certify.witness import Effort
@@ -47,6 +47,7 @@ __all__ = [
     "Evidence",
     "Flips",
     "KFlips",
+    "Part",
     "Property",
     "Reached",
     "SingleFlips",

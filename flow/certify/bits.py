@@ -43,6 +43,7 @@ def certify_bits(
         certified, worst, enumeration = _within(flips, subset)
 
     def certificate(k: int) -> Certificate:
+        """Of image ``k``: its worst flip where one breaks it."""
         broken = flips.correct[k] and not certified[k]
         fault = flips.bits.fault(int(worst[k])) if broken else None
         return replace(_certificate(flips, x, y, k, 1, certified[k]), fault=fault)
@@ -69,6 +70,7 @@ def certify_bursts(flips: Flips[Bursts], x: Array, *, y: Array) -> CertificateSe
     length = flips.bits.length
 
     def certificate(k: int) -> Certificate:
+        """Of image ``k``: its worst burst where one breaks it."""
         broken = flips.correct[k] and not flips.certified[k]
         faults = flips.bits.faults(int(flips.worst_fault[k])) if broken else ()
         return replace(_certificate(flips, x, y, k, length, flips.certified[k]), faults=faults)

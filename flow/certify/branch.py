@@ -66,6 +66,11 @@ class _Tree:
         return len(self.entries) - 1
 
     def preorder(self, root: int) -> tuple[Step, ...]:
+        """The tree under ``root``: each split before its parts, the part below it first.
+
+        Raises:
+            ValueError: a part was left undecided.
+        """
         steps: list[Step] = []
         waiting = [root]
         while waiting:

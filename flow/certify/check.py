@@ -22,7 +22,7 @@ from flow.certify.recheck_bits import recheck_bits
 from flow.certify.recheck_inputs import recheck_inputs, recheck_pixels
 from flow.certify.recheck_smoothing import recheck_smoothing
 from flow.certify.recheck_weights import recheck_weights
-from flow.certify.subject import Checked, Progress, Subject
+from flow.certify.subject import WHOLE, Checked, Part, Progress, Subject
 from flow.errors import InputError
 from flow.graphfile import digest
 from flow.ir import Array, Graph
@@ -44,6 +44,7 @@ def check(
     *,
     images: Sequence[int] | None = None,
     sites: SiteTable | None = None,
+    part: Part = WHOLE,
     progress: Progress | None = None,
 ) -> Checked:
     """Repeat every claim of the file at ``path`` about ``graph`` on images ``x`` labelled ``y``.
@@ -52,6 +53,9 @@ def check(
         images: enumerate or bound the flips of these images only; by default of all, and compare
             the hash over all effects. Boxes of inputs and witnesses are always all checked.
         sites: of the build that a certificate of bursts is about.
+        part: what to repeat of it: the PROVED images are shared out among the parts, but the cases
+            and the enumerated flips of each image where the argument is of such. A hash over all
+            effects is compared only by a check that is whole.
         progress: called with (steps done, in all).
 
     Raises:
@@ -60,7 +64,7 @@ def check(
     """
     found = load_certificates(path)
     _same_subject(found, path, graph, x, y)
-    subject = Subject(path, found, graph, x, y, images, progress, sites)
+    subject = Subject(path, found, graph, x, y, images, progress, sites, part)
     _labels_are_true(subject)
     return RECHECKS[found.claim](subject)
 

@@ -164,6 +164,7 @@ def _strike(
         walkers.put(Walker(program, sets))
 
     def enter(span: slice, values: dict[str, Array]) -> int:
+        """Strike the images of ``span``, whose clean edges are ``values``; how many they are."""
         images: int = span.stop - span.start
         walker = walkers.get()
         try:

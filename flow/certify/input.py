@@ -82,6 +82,7 @@ def certify_input(
     graph_digest = digest(graph)
 
     def certificate(k: int) -> Certificate:
+        """Of image ``k``, with the witness where there is one."""
         verdict = Verdict.UNKNOWN
         if proved[k]:
             verdict = Verdict.PROVED

@@ -233,6 +233,7 @@ def certify_k_flips(
     own = digest(graph)
 
     def certificate(k: int) -> Certificate:
+        """Of image ``k``, with the flips, and the input they strike, where it is refuted."""
         right, witness = bool(found.correct[k]), found.witness[k]
         attacked = None if witness is None else len(witness)
         known = {"certified": int(found.certified[k]), "attacked": attacked} if right else {}
@@ -262,6 +263,7 @@ def with_fewer(found: CertificateSet, flips: int) -> CertificateSet:
     """What the certificates of some number of flips say about fewer."""
 
     def certificate(c: Certificate) -> Certificate:
+        """What ``c`` says about ``flips`` of its flips."""
         verdict = _verdict(c.correct, flips, c.detail)
         if not c.correct:
             return replace(c, radius=flips)

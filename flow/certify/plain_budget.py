@@ -14,7 +14,7 @@ from flow.certify.plain_ops import (
     through,
     weights_of,
 )
-from flow.certify.plain_rows import Interval, Table, Weight, largest
+from flow.certify.plain_rows import Interval, Seen, Table, Weight, largest
 from flow.certify.subset import EVERY_BIT, BitSubset
 from flow.errors import InputError
 from flow.ir import Array, Graph, IntType
@@ -53,8 +53,10 @@ def start(graph: Graph, image: Array, flips: int, radius: int) -> dict[str, Held
     return {graph.input: Held(table, (0,) * len(point), graph.input_edge.shape[-1])}
 
 
-def spread_flips(graph: Graph, known: Mapping[str, Held], flips: int, subset: BitSubset) -> Reached:
-    """Every edge from those ``known``, and the node steps that led there."""
+def spread_flips(
+    graph: Graph, known: Mapping[str, Held], flips: int, subset: BitSubset, *, to: str | None = None
+) -> Reached:
+    """Every edge from those ``known``, up to ``to`` if given, and the node steps that led there."""
     held, edges, steps = dict(known), graph.edges(), {}
     for node in graph.nodes[:-1]:
         if node.output in known:
@@ -67,6 +69,8 @@ def spread_flips(graph: Graph, known: Mapping[str, Held], flips: int, subset: Bi
             held[node.output] = through(node.op, step, *(held[name] for name in node.inputs))
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
+        if node.output == to:
+            break
     return held, steps
 
 
@@ -118,6 +122,7 @@ def _sums_apart(
         scales = spread(add.op.multipliers[0].tolist(), classes)
         offsets = spread(add.op.offset.tolist(), classes)
     rows = weights_of(last, steps[node.name].bits)
+    seen = Seen.of(source.table, source.unit)
     for rival in range(classes):
         if rival == label:
             continue
@@ -129,7 +134,7 @@ def _sums_apart(
             )
             for theirs, own in zip(rows[rival], rows[label], strict=True)
         ]
-        behind = largest(row, source.table, source.unit, flips)
+        behind = largest(row, seen, flips)
         lead = offsets[label] - offsets[rival]
         if last.popcount:  # of counts: twice the lead
             lead = 2 * lead + (scales[label] - scales[rival]) * len(row)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from flow.certify.plain_budget import kept, label_withstands, spread_flips, start
 from flow.certify.plain_ops import Held
+from flow.certify.subject import WHOLE, Part
 from flow.certify.subset import EVERY_BIT, BitSubset
 from flow.ir import Array, Graph
 from flow.ops import Add, Threshold
@@ -19,8 +22,10 @@ def label_withstands_by_channel(
     *,
     subset: BitSubset = EVERY_BIT,
     radius: int = 0,
+    part: Part = WHOLE,
 ) -> bool:
-    """Whether ``label`` is kept in every case: a first layer struck, and one channel of it.
+    """Whether ``label`` is kept in every case of ``part``: a first layer struck, and one channel
+    of it. Where budgets alone show it there are no cases.
 
     Any set of flips is in one of the cases, so all of them together are the claim.
 
@@ -29,28 +34,43 @@ def label_withstands_by_channel(
     """
     if label_withstands(graph, image, label, flips, subset=subset, radius=radius):
         return True
+    cases = _cases(graph, image, label, flips, subset, radius)
+    return all(holds() for holds in part.share(cases))
+
+
+def _cases(
+    graph: Graph, image: Array, label: int, flips: int, subset: BitSubset, radius: int
+) -> Iterator[Callable[[], bool]]:
+    """Whether the label is kept, case by case; the last layer is one case."""
     chains = _chains(graph, subset)
     for first, (names, edge) in enumerate(chains):
-        later = [name for group, _ in chains[first:] for name in group]
-        allowed = _only(graph, subset, later)
         if edge == graph.logits:
             own = _only(graph, subset, names)
-            if not label_withstands(graph, image, label, flips, subset=own, radius=radius):
-                return False
+            yield partial(label_withstands, graph, image, label, flips, subset=own, radius=radius)
             continue
-        held, _ = spread_flips(graph, start(graph, image, flips, radius), flips, allowed)
-        before = [graph.input]
-        for node in graph.nodes:
-            before.append(node.output)
-            if node.output == edge:
-                break
-        fewer = {name: _fewer(held[name], flips) for name in before}
+        later = [name for group, _ in chains[first:] for name in group]
+        allowed = _only(graph, subset, later)
+        held, _ = spread_flips(graph, start(graph, image, flips, radius), flips, allowed, to=edge)
+        fewer = {name: _fewer(held[name], flips) for name in _up_to(graph, edge)}
         for unit in sorted(set(held[edge].unit)):
-            fewer[edge] = _struck(held[edge], unit, flips)
-            reached = spread_flips(graph, fewer, flips - 1, allowed)
-            if not kept(graph, reached, label, flips - 1):
-                return False
-    return True
+            known = {**fewer, edge: _struck(held[edge], unit, flips)}
+            yield partial(_case_holds, graph, known, label, flips - 1, allowed)
+
+
+def _case_holds(
+    graph: Graph, known: dict[str, Held], label: int, flips: int, allowed: BitSubset
+) -> bool:
+    return kept(graph, spread_flips(graph, known, flips, allowed), label, flips)
+
+
+def _up_to(graph: Graph, edge: str) -> list[str]:
+    """The input and every edge made before ``edge``, and it."""
+    names = [graph.input]
+    for node in graph.nodes:
+        names.append(node.output)
+        if node.output == edge:
+            break
+    return names
 
 
 def _chains(graph: Graph, subset: BitSubset) -> list[tuple[list[str], str]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from flow.certify.plain_rows import Cells, Interval, Table, Weight, largest
+from flow.certify.plain_rows import Cells, Interval, Seen, Table, Weight, largest
 from flow.certify.plain_thresholds import Bits, levels
 from flow.errors import InputError
 from flow.ir import Array, IntType, Node
@@ -94,12 +94,14 @@ def _(op: Threshold, step: Step, *inputs: Held) -> Held:
     known: dict[tuple[int, Interval, int], Interval] = {}
 
     def level(channel: int, ends: Interval, spent: int) -> Interval:
+        """Worked out once for each channel, interval and number of flips."""
         key = channel, ends, spent
         if key not in known:
             known[key] = levels(op, channel, ends, spent, step.bits)
         return known[key]
 
     def cell(line: list[Cells], own: int) -> Cells:
+        """The levels while ``own`` flips lie among each unit's weights and thresholds."""
         found = []
         for k in range(len(line[0])):
             choices = range(own + 1) if step.bits else (0,)
@@ -175,6 +177,7 @@ def _pooled(window: Window, merge: Callable[[list[int]], int], step: Step, sourc
     groups = np.moveaxis(taps, 2, 3).reshape(prod(step.output), -1).tolist()
 
     def pool(cells: Cells) -> Cells:
+        """What each window makes of the intervals."""
         return [
             (merge([cells[k][0] for k in group]), merge([cells[k][1] for k in group]))
             for group in groups
@@ -192,18 +195,19 @@ def row_sums(op: MatVec, step: Step, source: Held) -> Held:
     channels, share = step.shapes[0][-1], len(rows) // op.groups
     width = op.weights.shape[1] // op.positions
     table: Table = [[[] for _ in line] for line in source.table]
+    opposite = _negated(rows)
     for position in range(prod(step.shapes[0][:-1])):
-        for number, row in enumerate(rows):
-            first = number // share * width
-            columns = [
-                place * op.groups * width + first + k
-                for place in range(op.positions)
-                for k in range(width)
-            ]
-            seen = _shared_cells(source.table, [position * channels + c for c in columns])
-            unit = [source.unit[c] for c in columns]
-            high = largest(row, seen, unit, step.flips)
-            low = largest([weight.negated() for weight in row], seen, unit, step.flips)
+        for number, (row, other) in enumerate(zip(rows, opposite, strict=True)):
+            if number % share == 0:
+                first = number // share * width
+                columns = [
+                    position * channels + place * op.groups * width + first + k
+                    for place in range(op.positions)
+                    for k in range(width)
+                ]
+                unit = [source.unit[c - position * channels] for c in columns]
+                seen = Seen.of(_shared_cells(source.table, columns), unit)
+            high, low = largest(row, seen, step.flips), largest(other, seen, step.flips)
             for q, line in enumerate(table):
                 for own, cells in enumerate(line):
                     ends = -low[q][own], high[q][own]
@@ -219,6 +223,7 @@ def weights_of(op: MatVec, bits: Bits) -> list[list[Weight]]:
     kind = op.weight_type
 
     def steps(value: int) -> tuple[int, ...]:
+        """By how much each bit that may flip moves a stored value."""
         if kind.bipolar:
             return tuple(-2 * value for _ in bits.get("weights", ()))
         found = []
@@ -227,10 +232,25 @@ def weights_of(op: MatVec, bits: Bits) -> list[list[Weight]]:
             found.append(-worth if value >> bit & 1 else worth)
         return tuple(found)
 
+    known: dict[tuple[int, int], Weight] = {}
+
+    def weight(read: int, stored: int) -> Weight:
+        """One for all places that hold the same."""
+        if (read, stored) not in known:
+            known[read, stored] = Weight(read, steps(stored))
+        return known[read, stored]
+
     return [
-        [Weight(read, steps(stored)) for read, stored in zip(*pair, strict=True)]
+        [weight(read, stored) for read, stored in zip(*pair, strict=True)]
         for pair in zip(op.read.tolist(), op.weights.tolist(), strict=True)
     ]
+
+
+def _negated(rows: list[list[Weight]]) -> list[list[Weight]]:
+    """The rows whose sums have the other sign; of weights that are one, one."""
+    different = {id(weight): weight for row in rows for weight in row}
+    known = {key: weight.negated() for key, weight in different.items()}
+    return [[known[id(weight)] for weight in row] for row in rows]
 
 
 def scaled_sums(op: Add, step: Step, *inputs: Held) -> Held:
@@ -259,6 +279,7 @@ def scaled_sums(op: Add, step: Step, *inputs: Held) -> Held:
 
 def _times(table: Table, scales: Sequence[int], channels: int) -> Table:
     def cell(cells: Cells) -> Cells:
+        """Every interval scaled."""
         ends = [
             (scales[k % channels] * a, scales[k % channels] * b) for k, (a, b) in enumerate(cells)
         ]
@@ -285,6 +306,7 @@ def _kept(held: Held, kind: IntType) -> Held:
     size = 2**kind.bits
 
     def home(ends: Interval) -> Interval:
+        """One interval as the register keeps it."""
         turn = (ends[0] - kind.code_lo) // size
         if turn != (ends[1] - kind.code_lo) // size:
             return kind.code_lo, kind.code_hi

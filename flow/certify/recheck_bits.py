@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from flow.ir import Array, Fault, Graph, Kind
 # The methods of certificates of any number of flips.
 _HOLDS: dict[str, Callable[..., bool]] = {
     "budget": label_withstands,
-    "cases": label_withstands_by_channel,
+    "cases": label_withstands_by_channel,  # shared out case by case
     "exact": label_withstands_exactly,
     "cpsat": label_withstands,  # what a solver proved is refused before
 }
@@ -96,12 +97,20 @@ def _terms(subject: Subject) -> tuple[BitSubset, int]:
 def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
     graph, flips, holds = subject.graph, subject.found.radius, _HOLDS[subject.found.method]
     chosen = set(_chosen(subject))
-    proved = [k for k in subject.proved if k in chosen]
+    proved, part = [k for k in subject.proved if k in chosen], subject.part
+    by_case = holds is label_withstands_by_channel and not part.whole
+    if by_case:
+        holds = partial(holds, part=part)
+    else:
+        proved = list(part.share(proved))
     for k in subject.each(proved):
         image, label = subject.x[k], int(subject.y[k])
         if not holds(graph, image, label, flips, subset=subset, radius=near):
             raise subject.denied(k, "PROVED, but budgets leave other classes open")
-    return Checked(len(proved), len(subject.refuted), 0, len(subject.proved) - len(proved))
+    unchecked = len(subject.proved) - len(proved)
+    return Checked(
+        len(proved), len(subject.refuted), 0, unchecked, part=str(part) if by_case else None
+    )
 
 
 def _chosen(subject: Subject) -> list[int]:
@@ -116,13 +125,15 @@ def _chosen(subject: Subject) -> list[int]:
 def _recheck_enumeration(subject: Subject, strikes: Sequence[tuple[Fault, ...]]) -> Checked:
     x, y = subject.x, subject.y
     chosen = _chosen(subject)
-    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, strikes)
-    if subject.images is None and enumeration != subject.found.enumeration:
+    part = subject.part
+    enumeration = _enumerate(subject, x[chosen], y[chosen], chosen, list(part.share(strikes)))
+    if subject.images is None and part.whole and enumeration != subject.found.enumeration:
         raise ClaimError(
             f"{subject.path}: the flips, enumerated again, have other effects (SHA-256)"
         )
     unchecked = len(set(subject.proved) - set(chosen))
-    return Checked(0, len(subject.refuted), len(chosen), unchecked)
+    done = None if part.whole else str(part)
+    return Checked(0, len(subject.refuted), len(chosen), unchecked, part=done)
 
 
 def _witness_breaks(

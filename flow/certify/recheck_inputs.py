@@ -16,27 +16,30 @@ from flow.ir import Array, Graph
 def recheck_inputs(subject: Subject) -> Checked:
     """Run the witnesses and recompute the boxes and trees of whole inputs."""
     witnesses = _check_witnesses(subject)
-    for k in subject.each(subject.proved):
+    proved = list(subject.part.share(subject.proved))
+    for k in subject.each(proved):
         certificate = subject.found.certificates[k]
         if not _input_holds(subject.graph, box(subject, k), certificate):
             raise subject.denied(k, "PROVED, but its box leaves another class open")
-    return Checked(len(subject.proved), witnesses, 0, 0)
+    return Checked(len(proved), witnesses, 0, len(subject.proved) - len(proved))
 
 
 def recheck_pixels(subject: Subject) -> Checked:
     """Run the witnesses, and the reference on every image with one element moved."""
     witnesses, pixels = _check_witnesses(subject), _pixels(subject)
+    proved = list(subject.part.share(subject.proved))
+    others = len(subject.proved) - len(proved)
     if pixels > 1:
-        for k in subject.each(subject.proved):
+        for k in subject.each(proved):
             label, radius = int(subject.y[k]), subject.found.radius
             if not withstands_pixels(subject.graph, subject.x[k], label, radius, pixels):
                 raise subject.denied(k, "PROVED, but the largest effects leave another class open")
-        return Checked(len(subject.proved), witnesses, 0, 0)
-    for k in subject.each(subject.proved):
+        return Checked(len(proved), witnesses, 0, others)
+    for k in subject.each(proved):
         label, radius = int(subject.y[k]), subject.found.radius
         if not _every_neighbour_keeps(subject.graph, subject.x[k], label, radius):
             raise subject.denied(k, "PROVED, but one element moved changes it")
-    return Checked(0, witnesses, len(subject.proved), 0)
+    return Checked(0, witnesses, len(proved), others)
 
 
 def _check_witnesses(subject: Subject) -> int:

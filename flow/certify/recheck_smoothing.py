@@ -26,6 +26,7 @@ def recheck_smoothing(subject: Subject) -> Checked:
     chosen = everyone if subject.images is None else sorted(set(subject.images))
     if any(k not in everyone for k in chosen):
         raise InputError(f"images {list(chosen)}: choose from 0 to {len(subject.x) - 1}")
+    chosen = list(subject.part.share(chosen))
     for k, certificate in enumerate(subject.found.certificates):
         _follows(subject, k, certificate, terms)
     votes = {k: [terms.none(), terms.none()] for k in chosen}

@@ -40,12 +40,13 @@ def recheck_weights(subject: Subject) -> Checked:
     for k in subject.refuted:
         if subject.found.certificates[k].correct:
             raise subject.denied(k, "REFUTED, but it is classified rightly")
-    for k in subject.each(subject.proved):
+    proved = list(subject.part.share(subject.proved))
+    for k in subject.each(proved):
         epsilon = _epsilon(subject, k, subject.found.certificates[k])
         image, label = subject.x[k].astype(object), int(subject.y[k])
         if not _label_holds(graph, image, label, epsilon, set(layers)):
             raise subject.denied(k, f"PROVED, but moves of {epsilon} leave another class open")
-    return Checked(len(subject.proved), 0, 0, 0)
+    return Checked(len(proved), 0, 0, len(subject.proved) - len(proved))
 
 
 def _epsilon(subject: Subject, k: int, certificate: Certificate) -> Fraction:

@@ -193,6 +193,7 @@ def _certificates(
     own = digest(graph)
 
     def certificate(k: int) -> Certificate:
+        """Of image ``k``, by the votes for the class that was chosen."""
         found = reach(int(counted[k, chosen[k]]))
         correct = bool(chosen[k] == y[k])
         certified = correct and found["squared"] is not None

@@ -56,12 +56,14 @@ class Stairs:
         return v.astype(np.float64)
 
     def highest(self, gain: Reals, cost: Reals, box: Box) -> tuple[Reals, Reals, Reals]:
+        """The best of the two ends of each level."""
         return self.ladder.highest(gain, cost, box)
 
     def guess(self, box: Box) -> Outline | None:
         return Outline.of(self.ladder, box)
 
     def slope(self, gain: Reals, box: Box) -> Reals:
+        """The chord's, over the box."""
         rise = self.ladder.levels(box.hi) - self.ladder.levels(box.lo)
         found: Reals = gain * rise / np.maximum(box.hi - box.lo, 1)
         return found
@@ -86,6 +88,7 @@ class Pool:
         return view.reshape(*view.shape[:3], -1).astype(np.float64)
 
     def highest(self, gain: Reals, cost: Reals, box: Box) -> tuple[Reals, Reals, Reals]:
+        """By cases: which tap is largest (a gain), or how large it is (a loss)."""
         taps = self.op.kernel[0] * self.op.kernel[1]
         shape = (*gain.shape[:3], taps, gain.shape[3])
         rent, low, high = (a.reshape(shape) for a in (cost, self.seen(box.lo), self.seen(box.hi)))
@@ -100,6 +103,7 @@ class Pool:
         return None
 
     def slope(self, gain: Reals, box: Box) -> Reals:
+        """The whole gain to the tap that is largest for sure, else nothing."""
         taps = self.op.kernel[0] * self.op.kernel[1]
         shape = (*gain.shape[:3], taps, gain.shape[3])
         low, high = (self.seen(end).reshape(shape) for end in (box.lo, box.hi))

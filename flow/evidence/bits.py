@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -46,26 +47,47 @@ WORDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """How many flips of which bits, within which radius of the input, answered by which method."""
+
+    subset: BitSubset
+    names: tuple[str, ...]  # of the choice, in the names of files
+    flips: int = 1
+    radius: int = 0
+    method: str = BUDGET
+    seconds: float = 60.0  # of the solver, for each image
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What parts of an earlier run must have been asked to be of this one."""
+        own = {"flips": self.flips, "subset": self.subset.terms(), "radius": self.radius}
+        limit = {"seconds": self.seconds} if self.method == SOLVER else {}
+        return {**own, "method": self.method, **limit}
+
+    def path(self, directory: Path, flips: int) -> Path:
+        """Where the certificates of so many flips go."""
+        return directory / ("-".join(["bits", str(flips), *self.names]) + ".json")
+
+    def answer(self, directory: Path) -> Callable[..., CertificateSet]:
+        """What certifies some images."""
+        own: dict[str, Any] = {"flips": self.flips, "subset": self.subset}
+        if self.method != SOLVER:
+            return partial(certify_k_flips, **own, radius=self.radius, method=self.method)
+        from flow.certify.flip_answers import certify_flips_by_solver  # brings the solver
+
+        models = directory / "models"
+        return partial(certify_flips_by_solver, **own, seconds=self.seconds, models=models)
+
+
 def certify_bits(
-    graph_path: Path,
-    data: Images,
-    *,
-    directory: Path,
-    flips: str | None = None,
-    layer: Sequence[str] = (),
-    memory: Sequence[str] = (),
-    highest: int | None = None,
-    radius: Sequence[int] = (),
-    each_layer: bool = False,
-    cases: bool = False,
-    exact: bool = False,
-    solver: bool = False,
-    seconds: float | None = None,
-    burst: int | None = None,
-    build: Path | None = None,
-    jobs: int = 1,
+    graph_path: Path, data: Images, *, directory: Path, flips: str | None = None,
+    layer: Sequence[str] = (), memory: Sequence[str] = (), highest: int | None = None,
+    radius: Sequence[int] = (), each_layer: bool = False, cases: bool = False,
+    exact: bool = False, solver: bool = False, seconds: float | None = None,
+    burst: int | None = None, build: Path | None = None, jobs: int = 1,
     progress: Progress | None = None,
-) -> Record:
+) -> Record:  # fmt: skip
     """Certificates of flipped bits; the record counts images by number of flips.
 
     Args:
@@ -75,8 +97,7 @@ def certify_bits(
         each_layer: of flips: say what is certified with the flips in each layer alone.
         cases: of flips: take what budgets leave open apart by the channel struck first.
         exact: of flips: the fewest there are, for bits of the last two layers of a fixed input.
-        solver: of flips: ask CP-SAT about what budgets and the attack leave open, ``seconds`` (60)
-            for each image of a small dense network.
+        solver: of flips: ask CP-SAT about the rest, ``seconds`` (60) for each image.
         burst, build: instead of single flips every run of ``burst`` adjacent bits of one word of
             the memories of ``build``, exactly.
         jobs: threads that enumerate flips or bursts.
@@ -85,50 +106,59 @@ def certify_bits(
         InputError: options that do not go together, or bits that the graph does not store.
     """
     graph = load_graph(graph_path)
-    if (burst is None) != (build is None):
-        raise InputError("--burst and --build go together: adjacent bits of the words of a build")
-    if burst is not None and build is not None:
-        others = (flips, layer, memory, highest, radius, each_layer, cases, exact, solver, seconds)
-        if any(others):
-            raise InputError("--burst takes --build and --jobs; it is about every memory")
-        return _every_burst(graph, data, burst, build, directory, jobs, progress)
-    subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
-    chosen = [
-        *layer,
-        *memory,
-        *(["exact"] if exact else ["cpsat"] if solver else []),
-        *([f"highest-{highest}"] if highest else []),
-    ]
-    if flips is not None:
-        if len(radius) > 1:
-            raise InputError("--radius with --flips: give one radius for each run")
-        if cases + exact + solver > 1:
-            raise InputError("--cases, --exact and --solver: give one of them")
-        if seconds is not None and not solver:
-            raise InputError("--seconds with --flips is of --solver")
-        near = radius[0] if radius else 0
-        if near and solver:
-            raise InputError("--solver with --flips is about fixed inputs; leave --radius out")
-        chosen += [f"radius-{near}"] if near else []
-        return _any_flips(
-            graph,
-            data,
-            _flips(flips, subset.count(graph)),
-            subset,
-            near,
-            directory,
-            chosen,
-            EXACT if exact else CASES if cases else SOLVER if solver else BUDGET,
-            60.0 if seconds is None else seconds,
-            each_layer,
-            progress,
+    of_flips = radius, each_layer, cases, exact, solver, seconds
+    if burst is not None or build is not None:
+        length, made = _burst(
+            burst, build, alone=not any((flips, layer, memory, highest, *of_flips))
         )
-    if radius or each_layer or cases or exact or solver or seconds:
+        return _every_burst(graph, data, length, made, directory, jobs, progress)
+    subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
+    names = *layer, *memory, *_solved(exact, solver), *([f"highest-{highest}"] if highest else [])
+    if flips is None:
+        _of_flips_alone(of_flips)
+        return _every_flip(graph, data, subset, directory, names, jobs, progress)
+    near = _radius(radius, solver)
+    names += (f"radius-{near}",) if near else ()
+    method, count = _method(cases, exact, solver, seconds), _flips(flips, subset.count(graph))
+    question = _Question(subset, names, count, near, method, 60.0 if seconds is None else seconds)
+    return _any_flips(graph, data, question, directory, each_layer, progress)
+
+
+def _burst(burst: int | None, build: Path | None, *, alone: bool) -> tuple[int, Path]:
+    if burst is None or build is None:
+        raise InputError("--burst and --build go together: adjacent bits of the words of a build")
+    if not alone:
+        raise InputError("--burst takes --build and --jobs; it is about every memory")
+    return burst, build
+
+
+def _of_flips_alone(options: Sequence[object]) -> None:
+    if any(options):
         raise InputError(
             "--radius, --each-layer, --cases, --exact, --solver and --seconds are of --flips; give "
             "how many bits"
         )
-    return _every_flip(graph, data, subset, directory, chosen, jobs, progress)
+
+
+def _solved(exact: bool, solver: bool) -> Sequence[str]:
+    return ["exact"] if exact else ["cpsat"] if solver else []
+
+
+def _radius(radius: Sequence[int], solver: bool) -> int:
+    if len(radius) > 1:
+        raise InputError("--radius with --flips: give one radius for each run")
+    near = radius[0] if radius else 0
+    if near and solver:
+        raise InputError("--solver with --flips is about fixed inputs; leave --radius out")
+    return near
+
+
+def _method(cases: bool, exact: bool, solver: bool, seconds: float | None) -> str:
+    if cases + exact + solver > 1:
+        raise InputError("--cases, --exact and --solver: give one of them")
+    if seconds is not None and not solver:
+        raise InputError("--seconds with --flips is of --solver")
+    return EXACT if exact else CASES if cases else SOLVER if solver else BUDGET
 
 
 def _flips(text: str, stored: int) -> int:
@@ -239,63 +269,29 @@ def _every_burst(
 def _any_flips(
     graph: Graph,
     data: Images,
-    flips: int,
-    subset: BitSubset,
-    radius: int,
+    asked: _Question,
     directory: Path,
-    chosen: Sequence[str],
-    method: str,
-    limit: float,
     each_layer: bool,
     progress: Progress | None,
 ) -> Record:
-    """Any ``flips`` bits flipped together: budgets prove, an attack refutes. One file for each
+    """Any so many bits flipped together: budgets prove, an attack refutes. One file for each
     number of flips up to the first that is certified for no image, and one for all."""
-    x = fitting(graph, data)
-    started = perf_counter()
-
-    def path(k: int) -> Path:
-        return directory / ("-".join(["bits", str(k), *chosen]) + ".json")
-
-    asked: dict[str, Any] = {
-        "flips": flips,
-        "subset": subset.terms(),
-        "radius": radius,
-        "method": method,
-    }
-    certify: Callable[..., CertificateSet] = partial(
-        certify_k_flips, flips=flips, subset=subset, radius=radius, method=method
-    )
-    if method == SOLVER:
-        from flow.certify.flip_answers import certify_flips_by_solver  # brings the solver
-
-        certify = partial(
-            certify_flips_by_solver,
-            flips=flips,
-            subset=subset,
-            seconds=limit,
-            models=directory / "models",
-        )
-        asked["seconds"] = limit
+    x, started, flips = fitting(graph, data), perf_counter(), asked.flips
+    path = asked.path(directory, flips)
     found = in_parts(
-        certify,
-        graph,
-        (x, data.y),
-        path=path(flips),
-        asked=asked,
-        progress=progress,
+        asked.answer(directory), graph, (x, data.y), path=path, asked=asked.asked, progress=progress
     )
-    seconds = round(perf_counter() - started, 2)
-    rows = _by_flips(found)
+    seconds, rows = round(perf_counter() - started, 2), _by_flips(found)
     last = next((row["flips"] for row in rows if not row["certified"]), flips)
     for k in range(1, min(last + 1, flips)):
-        save_certificates(with_fewer(found, k), path(k))
-    layers = _by_layer(graph, data, flips, radius, subset) if each_layer else {}
+        save_certificates(with_fewer(found, k), asked.path(directory, k))
+    subset = asked.subset
+    layers = _by_layer(graph, data, flips, asked.radius, subset) if each_layer else {}
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),
         "property": "bits",
-        "method": WORDS[method],
+        "method": WORDS[asked.method],
         "data": data.name,
         "images": len(x),
         "stored_bits": subset.count(graph),
@@ -305,7 +301,7 @@ def _any_flips(
         **layers,
         **found.terms,
         **found.summary(),
-        "certificates": path(flips).name,
+        "certificates": path.name,
     }
 
 

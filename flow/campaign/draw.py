@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from flow.build import Build, site_table
+from flow.campaign.elements import element_bits, spread
 from flow.campaign.faultlist import KINDS, FaultList
-from flow.campaign.faultmodel import Burst, FaultModel, Multiple, Rates, Single, Stuck
+from flow.campaign.faultmodel import Burst, FaultModel, Multiple, Rates, Single, Stuck, Transient
 from flow.campaign.sample import bit_weights, sample_bits, shuffled_bits
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
@@ -35,6 +36,8 @@ def draw_faults(
             return _bursts(graph, model, rng, build)
         case Rates():
             return _patterns(graph, model, rng)
+        case Transient():
+            return _passing(graph, model, rng)
 
 
 def _bits(graph: Graph, model: Single | Stuck, rng: np.random.Generator) -> FaultList:
@@ -68,6 +71,30 @@ def _several(graph: Graph, model: Multiple, rng: np.random.Generator) -> FaultLi
         model=model.model,
         sizes=np.repeat(np.array(model.flips, dtype=np.int64), count),
         position=np.concatenate(parts),
+    )
+
+
+def _passing(graph: Graph, model: Transient, rng: np.random.Generator) -> FaultList:
+    every, bits = element_bits(graph), element_bits(graph, model.target)
+    total, alone = len(bits), model.flips == 1
+    if model.flips > total:
+        raise InputError(
+            f"faults: {model.flips} flips wanted, but {total} {model.target} bits pass by in an "
+            "image; ask for fewer"
+        )
+    if alone:
+        position = sample_bits(bits, model.size(total), rng=rng, minimum=model.per_stratum)
+    else:
+        drawn = _distinct(total, model.size(1 << 62), model.flips, rng)
+        position = spread(bits, drawn.ravel())
+    return FaultList.assemble(
+        graph,
+        model="transient" if alone else "transients",
+        bits=every,
+        sizes=np.full(len(position) // model.flips, model.flips, dtype=np.int64),
+        position=position,
+        kind=np.full(len(position), KINDS.index(Kind.TRANSIENT), dtype=np.uint8),
+        weight=bit_weights(bits, position) if alone else None,
     )
 
 

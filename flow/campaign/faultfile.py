@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flow.atomic import write_atomic
+from flow.campaign.elements import element_bits
 from flow.campaign.faultlist import KINDS, NO_CHIP, FaultList, memory_name
 from flow.campaign.sample import bit_weights
 from flow.certify.stored_bits import StoredBits
@@ -26,6 +27,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Graph
 
 FORMAT = 2
+PASSING = "passing"  # the metadata ``bits`` of a list of transient faults
 GROUP = 1 << 16  # faults written at once
 NAME = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -48,6 +50,7 @@ PLACE = ("node", "parameter", "index", "bit", "kind")
 def save_faults(faults: FaultList, path: Path) -> None:
     """Write ``path`` atomically, in the order of the list."""
     named = {"format": str(FORMAT), "graph": faults.graph_digest, "model": faults.model}
+    named |= {"bits": PASSING} if faults.transient else {}
     schema = SCHEMA.with_metadata(named | {"faults": faults.digest, "count": str(len(faults))})
     sink = io.BytesIO()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
@@ -94,7 +97,8 @@ def _load(path: Path, file: pq.ParquetFile, graph: Graph) -> FaultList:
 
 def _second_format(file: pq.ParquetFile, graph: Graph) -> FaultList:
     metadata = file.schema_arrow.metadata
-    bits = StoredBits.of(graph)
+    passing = metadata.get(b"bits", b"").decode() == PASSING
+    bits = element_bits(graph) if passing else StoredBits.of(graph)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in (*SCHEMA.names[:4], "at", "kind")}
     for batch in file.iter_batches(columns=[*SCHEMA.names[:4], *PLACE]):
         struck = pc.is_valid(batch["node"])
@@ -117,6 +121,7 @@ def _second_format(file: pq.ParquetFile, graph: Graph) -> FaultList:
     return FaultList.assemble(
         graph,
         model=metadata[b"model"].decode(),
+        bits=bits,
         sizes=np.bincount(number[struck], minlength=count),
         position=table["at"][struck],
         kind=table["kind"],

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from flow.campaign.elements import element_bits
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
 from flow.graphfile import digest
@@ -22,14 +23,14 @@ Strike = tuple[Fault, ...]  # bits struck together, each once, in the order of `
 
 KINDS = tuple(Kind)  # numbered in this order in ``FaultList.kind``
 NO_CHIP = -1
-INDEPENDENT = ("multiple", "burst", "rate")  # models whose draws may repeat each other
+INDEPENDENT = ("multiple", "burst", "rate", "transients")  # their draws may repeat each other
 
 
 @dataclass(frozen=True, eq=False)
 class FaultList:
     """Strikes on the graph with ``graph_digest``, in a fixed order; fault number k is ``list[k]``.
 
-    Bits ``start[k] .. start[k + 1] - 1`` of ``position`` (numbers of ``bits``) and ``kind``
+    ``bits`` are what the graph stores or, for ``transient`` lists, what passes through it. Bits ``start[k] .. start[k + 1] - 1`` of ``position`` (numbers of ``bits``) and ``kind``
     (numbers of ``KINDS``) belong to fault k. ``weight`` says how many stored bits a draw stands
     for, or is 1 where draws are independent; ``level`` is what the fault model was set to: the
     number of bits, or the rate. ``chip`` is ``NO_CHIP`` where faults are not patterns of a chip.
@@ -56,6 +57,8 @@ class FaultList:
         same = number[1:] == number[:-1]
         if (np.diff(self.position)[same] <= 0).any():
             raise InputError("faults: a strike names a bit twice, or out of order; list it once")
+        if self.transient and (self.kind != KINDS.index(Kind.TRANSIENT)).any():
+            raise InputError("faults: transient and stored bits in one list; make a list of each")
         if self.single and self.model not in INDEPENDENT:
             order = np.sort(self.position * len(KINDS) + self.kind)
             twice = np.flatnonzero(order[1:] == order[:-1])
@@ -74,7 +77,8 @@ class FaultList:
         level: Sequence[float] | None = None,
     ) -> FaultList:
         """The list of ``strikes``; each is put in order. Without weights each stands for itself."""
-        bits = StoredBits.of(graph)
+        passing = any(fault.kind is Kind.TRANSIENT for strike in strikes for fault in strike)
+        bits = element_bits(graph) if passing else StoredBits.of(graph)
         found = [
             sorted((bits.position(fault), KINDS.index(fault.kind)) for fault in strike)
             for strike in strikes
@@ -85,6 +89,7 @@ class FaultList:
         return cls.assemble(
             graph,
             model=model,
+            bits=bits,
             sizes=sizes,
             position=flat[:, 0],
             kind=flat[:, 1].astype(np.uint8),
@@ -100,16 +105,17 @@ class FaultList:
         model: str,
         sizes: Array,
         position: Array,
+        bits: StoredBits | None = None,
         kind: NDArray[np.uint8] | None = None,
         weight: NDArray[np.float64] | None = None,
         level: NDArray[np.float64] | None = None,
         chip: NDArray[np.int32] | None = None,
     ) -> FaultList:
-        """The list whose fault k has the next ``sizes[k]`` of the bits ``position``; flips, each
-        with weight 1, of as many bits as it has, on no chip, unless told."""
+        """The list whose fault k has the next ``sizes[k]`` of the bits ``position``; flips of stored
+        bits, each with weight 1, of as many bits as it has, on no chip, unless told."""
         return cls(
             digest(graph),
-            StoredBits.of(graph),
+            StoredBits.of(graph) if bits is None else bits,
             model,
             position,
             np.zeros(len(position), dtype=np.uint8) if kind is None else kind,
@@ -155,8 +161,13 @@ class FaultList:
 
     @property
     def flips(self) -> bool:
-        """Every bit is flipped, none is stuck."""
+        """Every bit is stored and flipped, none is stuck."""
         return not self.kind.any()
+
+    @property
+    def transient(self) -> bool:
+        """The bits are those of elements that pass by, not of what is stored."""
+        return bool((self.kind == KINDS.index(Kind.TRANSIENT)).any())
 
     @cached_property
     def digest(self) -> str:

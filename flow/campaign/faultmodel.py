@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from flow.campaign.elements import Target
 from flow.campaign.sample import sample_size
 
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -15,11 +16,15 @@ LOOKING = 4  # times as many faults may be looked at one by one; about 3 is the 
 
 
 class _Drawn(BaseModel):
-    """Draws: ``count`` of them, or as many as ``margin`` needs at ``confidence``."""
+    """Draws: ``count`` of them, or as many as ``margin`` needs at ``confidence``.
 
+    ``count = "all"`` tries every fault there is, where no fault is drawn twice.
+    """
+
+    once: ClassVar[bool] = False  # a fault is drawn once at most
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    count: Count | None = None
+    count: Count | Literal["all"] | None = None
     margin: Share | None = None
     confidence: Share = 0.95
     sequential: bool = False  # stop as soon as ``margin`` is reached, validly at any time
@@ -28,6 +33,8 @@ class _Drawn(BaseModel):
     def _one_size(self) -> _Drawn:
         if (self.count is None) == (self.margin is None):
             raise ValueError("give either 'count' or 'margin'")
+        if self.count == "all" and not self.once:
+            raise ValueError("'count' is \"all\" where single bits are struck; give a number")
         if self.margin is None and "confidence" in self.model_fields_set:
             raise ValueError("'confidence' is of 'margin'; leave it out or give that")
         if self.margin is None and self.sequential:
@@ -36,6 +43,8 @@ class _Drawn(BaseModel):
 
     def size(self, population: int) -> int:
         """How many to draw from so many possible faults."""
+        if self.count == "all":
+            return population
         if self.count is not None:
             return self.count
         assert self.margin is not None, "one of the two is there"
@@ -46,6 +55,7 @@ class _Drawn(BaseModel):
 class Single(_Drawn):
     """One stored bit inverted; ``per_stratum`` at least of each bit position of each parameter."""
 
+    once = True
     model: Literal["single"] = "single"
     per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
 
@@ -53,6 +63,7 @@ class Single(_Drawn):
 class Stuck(_Drawn):
     """One stored bit that reads ``value`` whatever was written."""
 
+    once = True
     model: Literal["stuck"] = "stuck"
     value: Literal[0, 1]
     per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
@@ -97,11 +108,33 @@ class Rates(BaseModel):
         return self
 
 
-FaultModel = Single | Stuck | Multiple | Burst | Rates
+class Transient(_Drawn):
+    """``flips`` bits of elements that pass by inverted together, in every image at its own time.
+
+    Draws of several bits are independent, single bits are drawn by strata as stored ones are.
+    """
+
+    once = True
+    model: Literal["transient"] = "transient"
+    target: Target
+    flips: Count = 1
+    per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
+
+    @model_validator(mode="after")
+    def _alone(self) -> Transient:
+        if self.flips > 1 and self.count == "all":
+            raise ValueError("'count' is \"all\" for single flips only; give a number")
+        if self.flips > 1 and "per_stratum" in self.model_fields_set:
+            raise ValueError("'per_stratum' is of single flips; leave it out")
+        return self
+
+
+FaultModel = Single | Stuck | Multiple | Burst | Rates | Transient
 MODELS: dict[str, type[FaultModel]] = {
     "single": Single,
     "stuck": Stuck,
     "multiple": Multiple,
     "burst": Burst,
     "rate": Rates,
+    "transient": Transient,
 }

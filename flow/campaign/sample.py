@@ -58,7 +58,7 @@ def allocate(sizes: Sequence[int], *, count: int, minimum: int) -> Array:
     available = np.asarray(sizes, dtype=np.int64)
     if count > available.sum():
         raise InputError(
-            f"faults: {count} wanted, but the graph stores {available.sum()} bits; ask for fewer"
+            f"faults: {count} wanted, but the graph has {available.sum()} such bits; ask for fewer"
         )
     drawn: Array = np.minimum(available, minimum)
     left = count - int(drawn.sum())

@@ -1,7 +1,7 @@
 """The integer dataflow graph: the one representation every stage of the flow reads."""
 
 from flow.ir.arrays import Array, integers
-from flow.ir.fault import Fault, Kind, apply_faults, as_flips
+from flow.ir.fault import Fault, Kind, apply_faults, as_flips, flip_elements
 from flow.ir.graph import Affine, Graph, Node, Op
 from flow.ir.types import Edge, IntType
 
@@ -17,5 +17,6 @@ __all__ = [
     "Op",
     "apply_faults",
     "as_flips",
+    "flip_elements",
     "integers",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flow.ir.arrays import Array
+from flow.ir.types import IntType
 
 if TYPE_CHECKING:
     from flow.ir.graph import Graph
@@ -21,11 +22,16 @@ class Kind(StrEnum):
     FLIP = "flip"
     STUCK0 = "stuck0"
     STUCK1 = "stuck1"
+    TRANSIENT = "transient"  # a flip of what a node has computed, for one image
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """Bit ``bit`` of element ``index`` of ``parameter`` of ``node``; bit 0 is the lowest."""
+    """Bit ``bit`` of element ``index`` of ``parameter`` of ``node``; bit 0 is the lowest.
+
+    A ``TRANSIENT`` one strikes no parameter but the output of ``node``, or of the input edge so
+    named: ``parameter`` says what such an element is, an accumulator or a word of a stream.
+    """
 
     node: str
     parameter: str
@@ -37,7 +43,7 @@ class Fault:
         """The stored code after the fault."""
         mask = 1 << self.bit
         match self.kind:
-            case Kind.FLIP:
+            case Kind.FLIP | Kind.TRANSIENT:
                 return code ^ mask
             case Kind.STUCK0:
                 return code & ~mask
@@ -67,6 +73,26 @@ def as_flips(graph: Graph, faults: Iterable[Fault]) -> tuple[Fault, ...]:
             fault = replace(fault, kind=Kind.FLIP)
         found.append(fault)
     return tuple(found)
+
+
+def flip_elements(values: Array, kind: IntType, faults: Iterable[Fault]) -> Array:
+    """``values`` (images, *shape) of an edge of type ``kind`` with bits of their codes inverted, in
+    each image alike.
+
+    Raises:
+        IndexError: the index or the bit does not exist.
+    """
+    codes = np.array(kind.encode(values))
+    for fault in faults:
+        shape = codes.shape[1:]
+        inside = len(fault.index) == len(shape) and all(
+            0 <= i < n for i, n in zip(fault.index, shape, strict=True)
+        )
+        if not inside or not 0 <= fault.bit < kind.bits:
+            size = "x".join(map(str, shape))
+            raise IndexError(f"{fault}: the {fault.parameter} is {size} of {kind.bits} bits")
+        codes[(slice(None), *fault.index)] ^= 1 << fault.bit
+    return kind.decode(codes)
 
 
 def apply_faults(op: Any, faults: Iterable[Fault]) -> Any:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 from flow.ir.arrays import Array
-from flow.ir.fault import Fault, apply_faults
+from flow.ir.fault import Fault, Kind, apply_faults, flip_elements
 from flow.ir.types import Edge, IntType
 
 
@@ -118,10 +118,11 @@ class Graph:
         return replace(self, nodes=tuple(map(rewrite, self.nodes)))
 
     def with_faults(self, faults: Iterable[Fault]) -> Graph:
-        """The same graph with its stored codes changed by ``faults``."""
+        """The same graph with its stored codes changed by ``faults``; transient ones change none."""
         by_node: dict[str, list[Fault]] = {}
         for fault in faults:
-            by_node.setdefault(self.node(fault.node).name, []).append(fault)
+            if fault.kind is not Kind.TRANSIENT:
+                by_node.setdefault(self.node(fault.node).name, []).append(fault)
         if not by_node:
             return self
         return self.map(
@@ -135,17 +136,43 @@ class Graph:
     def evaluate_all(self, x: Array, faults: Iterable[Fault] = ()) -> dict[str, Array]:
         """Every edge's integers for a batch ``x`` of shape (batch, *input shape).
 
+        A transient fault inverts a bit of what its node has computed, once that is complete; every
+        image of the batch has its own flip.
+
         Raises:
             ValueError: the shape differs from the input edge or a value leaves its declared range.
         """
+        faults = tuple(faults)
+        passing = self.transients(faults)
+        edges = self.edges() if passing else {}
         if x.shape[1:] != self.input_edge.shape:
             raise ValueError(f"input of shape {x.shape[1:]} where {self.input_edge} is wanted")
         if x.dtype.kind not in "iu" or not self.input_edge.type.contains(x):
             raise ValueError(f"input values must be integers within {self.input_edge.type}")
         values: dict[str, Array] = {self.input: x.astype("int64")}
+        if self.input in passing:
+            kind = edges[self.input].type
+            values[self.input] = flip_elements(values[self.input], kind, passing[self.input])
         for node in self.with_faults(faults).nodes:
-            values[node.output] = node.op.evaluate(*(values[name] for name in node.inputs))
+            found = node.op.evaluate(*(values[name] for name in node.inputs))
+            if node.output in passing:
+                found = flip_elements(found, edges[node.output].type, passing[node.output])
+            values[node.output] = found
         return values
+
+    def transients(self, faults: Iterable[Fault]) -> dict[str, list[Fault]]:
+        """The transient ones of ``faults``, by the edge whose elements they strike.
+
+        Raises:
+            KeyError: no node is named so.
+        """
+        passing: dict[str, list[Fault]] = {}
+        for fault in faults:
+            if fault.kind is Kind.TRANSIENT:
+                at_input = fault.node == self.input
+                edge = self.input if at_input else self.node(fault.node).output
+                passing.setdefault(edge, []).append(fault)
+        return passing
 
     def evaluate(self, x: Array, faults: Iterable[Fault] = ()) -> Array:
         """Run the graph on integers; the reference every engine and the hardware must equal."""

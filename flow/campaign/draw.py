@@ -75,7 +75,7 @@ def _several(graph: Graph, model: Multiple, rng: np.random.Generator) -> FaultLi
 
 
 def _passing(graph: Graph, model: Transient, rng: np.random.Generator) -> FaultList:
-    every, bits = element_bits(graph), element_bits(graph, model.target)
+    every, bits = element_bits(graph), element_bits(graph, model.target, model.nodes)
     total, alone = len(bits), model.flips == 1
     if model.flips > total:
         raise InputError(

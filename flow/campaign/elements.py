@@ -7,6 +7,7 @@ padding, reshapes, concatenations) have none of their own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from math import prod
 
@@ -25,13 +26,17 @@ class Target(StrEnum):
     STREAM = "stream"
 
 
-def element_bits(graph: Graph, target: Target | None = None) -> StoredBits:
+def element_bits(
+    graph: Graph, target: Target | None = None, nodes: Collection[str] | None = None
+) -> StoredBits:
     """The bits of all elements of one image, numbered as stored bits are: edge by edge in the order
     of computation, a block's node being the edge's maker (the input edge makes itself) and its
-    parameter the ``Target``. Numbers do not depend on ``target``, which only leaves others out.
+    parameter the ``Target``. Numbers do not depend on ``target`` and ``nodes``, which only leave
+    others out.
 
     Raises:
-        InputError: a node has the name of the input edge, so that its faults could not be named.
+        InputError: a node has the name of the input edge, so that its faults could not be named; or
+            one of ``nodes`` makes nothing of that kind.
     """
     if any(node.name == graph.input for node in graph.nodes):
         raise InputError(f"node {graph.input!r}: has the name of the input edge; rename one")
@@ -48,6 +53,15 @@ def element_bits(graph: Graph, target: Target | None = None) -> StoredBits:
         first += block.size
         if target in (None, what):
             blocks.append(block)
+    known = [block.node for block in blocks]
+    unknown = sorted(set(nodes or ()) - set(known))
+    if unknown:
+        raise InputError(
+            f"faults.nodes: {unknown[0]!r} makes no {target or 'element'}; known are "
+            f"{', '.join(known)}"
+        )
+    if nodes is not None:
+        blocks = [block for block in blocks if block.node in nodes]
     return StoredBits(tuple(blocks))
 
 

@@ -21,7 +21,7 @@ from flow.campaign.reproducer import Answer, Claim, Reproducer
 from flow.campaign.shards import Unit, UnitResult, unit_table
 from flow.errors import ClaimError
 from flow.graphfile import digest
-from flow.ir import Array, as_flips
+from flow.ir import Array, Kind, as_flips
 
 
 def execute(campaign: Campaign, unit: Unit, *, cache: Path) -> UnitResult | Reproducer:
@@ -89,10 +89,14 @@ def run_rtl(build: Build, x: Array, strikes: Sequence[Strike], *, cache: Path) -
     A result that never came has class and logits -1. Detection is told where the build has parity.
     """
     from sim.accelerator import simulate_faults  # a campaign in the model needs no simulator
+    from sim.transients import simulate_transients
 
     plan = build.plan()
     graph = build.graph()
     table = site_table(graph, plan)
+    if any(fault.kind is Kind.TRANSIENT for strike in strikes for fault in strike):
+        passed = simulate_transients(build.directory, x, strikes, cache=cache)
+        return Answers(passed.logits, passed.classes, passed.detected == 1 if plan.parity else None)
     # A stuck bit that nothing writes is a flip where it stored the other value, else no change.
     flips = (as_flips(graph, strike) for strike in strikes)
     groups = [[], *([table.site(fault) for fault in strike] for strike in flips)]

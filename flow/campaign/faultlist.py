@@ -30,10 +30,11 @@ INDEPENDENT = ("multiple", "burst", "rate", "transients")  # their draws may rep
 class FaultList:
     """Strikes on the graph with ``graph_digest``, in a fixed order; fault number k is ``list[k]``.
 
-    ``bits`` are what the graph stores or, for ``transient`` lists, what passes through it. Bits ``start[k] .. start[k + 1] - 1`` of ``position`` (numbers of ``bits``) and ``kind``
-    (numbers of ``KINDS``) belong to fault k. ``weight`` says how many stored bits a draw stands
-    for, or is 1 where draws are independent; ``level`` is what the fault model was set to: the
-    number of bits, or the rate. ``chip`` is ``NO_CHIP`` where faults are not patterns of a chip.
+    ``bits`` are what the graph stores or, for ``transient`` lists, what passes through it. Bits
+    ``start[k] .. start[k + 1] - 1`` of ``position`` (numbers of ``bits``) and ``kind`` (numbers of
+    ``KINDS``) belong to fault k. ``weight`` says how many bits a draw stands for, or is 1 where
+    draws are independent; ``level`` is what the fault model was set to: the number of bits, or the
+    rate. ``chip`` is ``NO_CHIP`` where faults are not patterns of a chip.
 
     Raises:
         InputError: a model that draws each bit once lists one twice, or a strike hits a bit twice.
@@ -111,8 +112,8 @@ class FaultList:
         level: NDArray[np.float64] | None = None,
         chip: NDArray[np.int32] | None = None,
     ) -> FaultList:
-        """The list whose fault k has the next ``sizes[k]`` of the bits ``position``; flips of stored
-        bits, each with weight 1, of as many bits as it has, on no chip, unless told."""
+        """The list whose fault k has the next ``sizes[k]`` of the bits ``position``; stored ones
+        that are flipped, each with weight 1, of as many bits as it has, on no chip, unless told."""
         return cls(
             digest(graph),
             StoredBits.of(graph) if bits is None else bits,

@@ -117,6 +117,7 @@ class Transient(_Drawn):
     once = True
     model: Literal["transient"] = "transient"
     target: Target
+    nodes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None  # that make them; or all
     flips: Count = 1
     per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
 

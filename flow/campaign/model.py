@@ -116,7 +116,7 @@ def together(graph: Graph, faults: FaultList) -> Together:
     within = faults.position - np.array([b.first for b in blocks])[block]
     element, bit = np.divmod(within, width)
     strike = np.repeat(np.arange(len(faults)), np.diff(faults.start))
-    if not faults.flips:
+    if not (faults.flips or faults.transient):
         keep = _changing(graph, faults, block, element, bit)
         strike, block, element, bit = (a[keep] for a in (strike, block, element, bit))
     moved = [column[1:] != column[:-1] for column in (strike, block, element)]

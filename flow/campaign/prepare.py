@@ -16,7 +16,7 @@ from flow.build import Build, load_build
 from flow.campaign.draw import draw_faults
 from flow.campaign.faultfile import load_faults
 from flow.campaign.faultlist import FaultList
-from flow.campaign.recipe import Recipe
+from flow.campaign.recipe import Engine, Recipe
 from flow.campaign.shards import ROW_BYTES, Unit, units
 from flow.campaign.stopping import Stopping
 from flow.certify.flips import SingleFlips, single_flips
@@ -141,6 +141,8 @@ def prepare(
     else:
         assert recipe.faults is not None, "the recipe has one of the two"
         faults = draw_faults(graph, recipe.faults, rng=for_faults, build=build)
+    if faults.transient and Engine.RTL in recipe.engines:
+        _check_registers(build, faults)
     x, labels = data
     if recipe.images > len(x):
         raise InputError(f"images: {recipe.images} wanted, but {recipe.data!r} has {len(x)}")
@@ -165,6 +167,14 @@ def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
         return load_graph(recipe.graph), None
     build = load_build(recipe.build)
     return build.graph(), build
+
+
+def _check_registers(build: Build | None, faults: FaultList) -> None:
+    from sim.transients import check_places  # a campaign in the model needs no simulator
+
+    assert build is not None, "the recipe demands a build for RTL"
+    struck = np.unique(faults.bits.block_numbers(faults.position))
+    check_places(build, [faults.bits.blocks[k].node for k in struck])
 
 
 def _predict(flips: SingleFlips, faults: FaultList) -> Prediction:

@@ -16,7 +16,7 @@ from flow.campaign.reproducer import Answer, Claim, Reproducer, load_reproducer
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
-from flow.ir import Array, Graph
+from flow.ir import Array, Graph, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,8 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
-        answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
+        if not any(fault.kind is Kind.TRANSIENT for fault in faults):  # HLS has no registers
+            answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
         answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")

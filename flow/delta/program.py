@@ -136,6 +136,15 @@ class Program:
         """The step of the node called ``node``."""
         return next(k for k, step in enumerate(self.steps, start=1) if step.name == node)
 
+    def output(self, node: str) -> tuple[int, int, IntType]:
+        """Of the node called ``node``, or of the input edge of that name: the step's number, its
+        first element, and the type of its elements."""
+        if node == self.graph.input:
+            return 0, 0, self.graph.input_edge.type
+        number = self.number(node)
+        kind = self.graph.type_of(self.graph.node(node).output)
+        return number, self.steps[number - 1].out, kind
+
     def row(self, values: dict[str, Array]) -> Array:
         """(images, elements): the clean values of ``edges`` as ``delta.cpp`` wants them."""
         images = len(values[self.edges[0]])

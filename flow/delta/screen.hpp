@@ -66,7 +66,10 @@ struct Screen {
     hit.assign(width, 0);
     walk.open(sets, first, end, true);
     for (std::int64_t j = first; j < end;) {
-      if (const Product<Word>* product = walk.products[sets.node[j]]) {
+      if (sets.passing(j)) {
+        screen_element(sets, j, width);
+        j++;
+      } else if (const Product<Word>* product = walk.products[sets.node[j]]) {
         const auto columns = static_cast<std::uint32_t>(walk.own[product->number][0].size());
         const auto row_of = [&](std::int64_t at) {
           return static_cast<std::uint32_t>(sets.element[at]) / columns;
@@ -82,6 +85,22 @@ struct Screen {
     }
     walk.open(sets, first, end, false);
     for (std::int64_t i = 0; i < width; i++) moved[i] = hit[i] != 0;
+  }
+  void screen_element(const Sets& sets, std::int64_t j, std::int64_t width) {
+    Word* const mark = hit.data();
+    const int number = sets.node[j];
+    const Product<Word>* product = number ? walk.products[number] : nullptr;
+    if (!product) {
+      std::fill(mark, mark + width, Word{1});
+      return;
+    }
+    const std::size_t at = (sets.element[j] - product->out) * width;
+    const Word* clean = across.data() + sets.element[j] * width;
+    const Word *low = lows[number].data() + at, *high = highs[number].data() + at;
+    for (std::int64_t i = 0; i < width; i++) {
+      const Word value = clean[i] ^ static_cast<Word>(sets.value[j]);
+      mark[i] |= (value < low[i]) | (value > high[i]);
+    }
   }
   void screen_row(const Product<Word>& product, std::int32_t row, const Sets& sets,
                   std::int64_t from, std::int64_t end, std::int64_t width) {

@@ -8,9 +8,11 @@ struct Sets {
   std::int64_t count;
   const std::int64_t* start;
   const std::int32_t* node;
-  const std::int32_t* parameter;  // 0 weights, 1 thresholds, 2 signs
-  const std::int64_t* element;    // of the parameter, row by row
-  const std::int64_t* value;      // by how much a weight moves, or what else becomes of it
+  const std::int32_t* parameter;  // 0 weights, 1 thresholds, 2 signs, 3 the node's output
+  const std::int64_t* element;    // of the parameter, row by row; of the network where it is 3
+  const std::int64_t* value;      // by how much a weight moves, what else becomes of it, or what an
+                                  // element is combined with by exclusive or
+  bool passing(std::int64_t at) const { return parameter[at] == 3; }
 };
 
 struct Runner {

@@ -128,7 +128,8 @@ struct Walk {
   }
   void open(const Sets& sets, std::int64_t from, std::int64_t end, bool wide) {
     for (std::int64_t j = from; j < end; j++)
-      if (staircases[sets.node[j]])
+      if (sets.passing(j)) state.open[sets.node[j]] = wide;  // the sum itself is wanted
+      else if (staircases[sets.node[j]])
         for (int source : staircases[sets.node[j]]->sources) state.open[source] = wide;
   }
   bool reached(const Node<Word>& node) const {
@@ -144,8 +145,20 @@ struct Walk {
   }
   // Runs the one node that entries [from, end) change, on what its sources are now.
   void strike(const Sets& sets, std::int64_t from, std::int64_t end) {
-    if (const Product<Word>* product = products[sets.node[from]]) move(*product, sets, from, end);
+    if (sets.passing(from)) invert(sets, from, end);
+    else if (const Product<Word>* product = products[sets.node[from]]) move(*product, sets, from, end);
     else bend(*staircases[sets.node[from]], sets, from, end);
+  }
+  // Runs a node, if that is needed, and inverts bits of what it has computed; node 0 is the input.
+  void invert(const Sets& sets, std::int64_t from, std::int64_t end) {
+    const int number = sets.node[from];
+    if (number && reached(*net.nodes[number])) net.nodes[number]->run(state);
+    for (std::int64_t j = from; j < end; j++) {
+      const auto element = static_cast<std::int32_t>(sets.element[j]);
+      Word& now = state.now[element];
+      if (now == state.clean[element]) state.changed[number].push_back(element);
+      now ^= static_cast<Word>(sets.value[j]);
+    }
   }
   void move(const Product<Word>& product, const Sets& sets, std::int64_t from, std::int64_t end) {
     const auto& group = own[product.number];

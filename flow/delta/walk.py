@@ -21,6 +21,7 @@ from flow.ops import Decode, MatVec
 
 SOURCE = Path(__file__).with_name("delta.cpp")
 PARAMETERS = {"weights": 0, "thresholds": 1, "sign": 2}
+PASSING = 3  # no parameter: what a node has computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,8 @@ class Sets:
 class Together:
     """Flips of any nodes that strike together: as ``Sets``, but ``block`` numbers pairs of node and
     parameter among ``blocks``. These, and the entries of each set, are in the order of the nodes.
+
+    A name that is no stored parameter stands for what the node, or the input, makes of an image.
     """
 
     blocks: tuple[tuple[str, str], ...]
@@ -200,20 +203,41 @@ def _together(program: Program, sets: Sets | Together) -> _Strike:
     if isinstance(sets, Sets):
         sets = sets.across()
     value = np.zeros(len(sets.element), dtype=np.int64)
+    absolute = np.array(sets.element, dtype=np.int64)
     node, parameter = (np.zeros(len(sets.element), dtype=np.int32) for _ in range(2))
     for number, (name, stored) in enumerate(sets.blocks):
         here = sets.block == number
         if not here.any():
             continue
-        op, element = program.graph.node(name).op, sets.element[here]
+        element = sets.element[here]
+        if stored not in PARAMETERS:
+            node[here], first, value[here] = _inverted(program, name, sets.mask[here])
+            parameter[here] = PASSING
+            absolute[here] += first
+            continue
+        op = program.graph.node(name).op
         old = np.asarray(getattr(op, stored)).ravel()[element]
         codes = op.stored[stored].encode(old) ^ sets.mask[here]
         value[here] = _changed(op, stored, codes, element)
         parameter[here], node[here] = PARAMETERS[stored], program.number(name)
-    start, element = (np.ascontiguousarray(a, dtype=np.int64) for a in (sets.start, sets.element))
-    kept = (start, node, parameter, element, value)
+    start = np.ascontiguousarray(sets.start, dtype=np.int64)
+    kept = (start, node, parameter, absolute, value)
     arrays = _Sets(len(sets), *(array.ctypes.data for array in kept))
     return _Strike(len(sets), sets=arrays, kept=kept)
+
+
+def _inverted(program: Program, name: str, mask: Array) -> tuple[int, int, Array]:
+    """How ``delta.cpp`` inverts the bits ``mask`` of codes that the node or input ``name`` makes:
+    the node's number, its first element, and what values are combined with.
+
+    An exclusive or on values is one on codes as long as the mask is sign-extended; the only code of
+    a bipolar value is its sign.
+    """
+    number, first, kind = program.output(name)
+    if kind.bipolar:
+        return number, first, np.full(len(mask), -2)
+    top = (mask >> (kind.bits - 1)) & 1 if kind.signed else np.zeros_like(mask)
+    return number, first, mask - np.left_shift(top, kind.bits)
 
 
 def _changed(op: Any, name: str, codes: Array, element: Array) -> Array:

@@ -91,7 +91,8 @@ def flip_elements(values: Array, kind: IntType, faults: Iterable[Fault]) -> Arra
         if not inside or not 0 <= fault.bit < kind.bits:
             size = "x".join(map(str, shape))
             raise IndexError(f"{fault}: the {fault.parameter} is {size} of {kind.bits} bits")
-        codes[(slice(None), *fault.index)] ^= 1 << fault.bit
+        place: tuple[Any, ...] = (..., *fault.index)
+        codes[place] ^= 1 << fault.bit
     return kind.decode(codes)
 
 

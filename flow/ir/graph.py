@@ -118,7 +118,7 @@ class Graph:
         return replace(self, nodes=tuple(map(rewrite, self.nodes)))
 
     def with_faults(self, faults: Iterable[Fault]) -> Graph:
-        """The same graph with its stored codes changed by ``faults``; transient ones change none."""
+        """The same graph with stored codes changed by ``faults``; transient ones change none."""
         by_node: dict[str, list[Fault]] = {}
         for fault in faults:
             if fault.kind is not Kind.TRANSIENT:

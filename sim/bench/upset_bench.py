@@ -75,13 +75,13 @@ async def _stream(
         register, bit, name = struck
         await First(dut.struck.value_change, dut.done.value_change)
         expect_equal(f"{name} in cycle {cycle}: the run has ended", int(dut.done.value), done)
-        deposit(register, _unsigned(register) ^ (1 << bit), f"{name} bit {bit}")
+        deposit(register, unsigned(register) ^ (1 << bit), f"{name} bit {bit}")
     await dut.done.value_change
     summary["extra"].append(int(dut.extra_q.value))
     summary["protocol"].append(int(dut.protocol_q.value))
     summary["cycles"] += int(dut.total_q.value)
 
 
-def _unsigned(register: Any) -> int:
+def unsigned(register: Any) -> int:
     """Its bits as a number; what was never written counts as 0, which Verilator makes it."""
     return int(str(register.value).replace("X", "0").replace("U", "0"), 2)

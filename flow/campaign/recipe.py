@@ -20,6 +20,7 @@ from flow.campaign.faultmodel import MODELS, Burst, FaultModel, Single
 from flow.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+FORMS = ("constrained-int", "literal['all']")  # of a number or "all": pydantic's names, no keys
 
 
 class Engine(StrEnum):
@@ -134,7 +135,7 @@ def read_recipe(path: Path, model: type[Model]) -> Model:
 def _first(error: ValidationError, model: type[BaseModel]) -> str:
     """The first fault pydantic found, as one line."""
     found = error.errors()[0]
-    key = ".".join(map(str, found["loc"]))
+    key = ".".join(str(part) for part in found["loc"] if part not in FORMS)
     if found["type"] == "extra_forbidden":
         return f"unknown key {key!r}; known are {', '.join(model.model_fields)}"
     if found["type"] == "missing":

@@ -75,7 +75,7 @@ def test_all_stored_bits_can_be_drawn_but_no_more():
     graph = binary_network((4, 3, 2))
     bits = StoredBits.of(graph)
     assert sample_faults(graph, len(bits), rng=generator()) == tuple(bits)
-    with pytest.raises(InputError, match=f"the graph stores {len(bits)} bits; ask for fewer"):
+    with pytest.raises(InputError, match=f"the graph has {len(bits)} such bits; ask for fewer"):
         sample_faults(graph, len(bits) + 1, rng=generator())
 
 

@@ -127,6 +127,8 @@ class Transient(_Drawn):
             raise ValueError("'count' is \"all\" for single flips only; give a number")
         if self.flips > 1 and "per_stratum" in self.model_fields_set:
             raise ValueError("'per_stratum' is of single flips; leave it out")
+        if self.sequential:
+            raise ValueError("'sequential' is of stored bits; leave it out")
         return self
 
 

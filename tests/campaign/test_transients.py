@@ -171,6 +171,7 @@ def test_lists_survive_the_disk_and_run_again(tmp_path):
         ({"target": "stream", "count": "all", "flips": 2}, "for single flips only"),
         ({"target": "stream", "count": 4, "flips": 2, "per_stratum": 3}, "is of single flips"),
         ({"target": "stream"}, "give either 'count' or 'margin'"),
+        ({"target": "stream", "margin": 0.1, "sequential": True}, "'sequential' is of stored bits"),
     ],
 )
 def test_a_model_that_cannot_be_is_refused(settings, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from flow.certify.outline import Outline
 from flow.certify.relaxed import Mask, Relaxed
 from flow.ir import Array
 
+Judge = Callable[[Multipliers], tuple[Reals, Multipliers]]
 _PACE, _FADE, _FIRST, _SECOND = 0.1, 0.97, 0.8, 0.95  # step per mean multiplier; Adam's decays
 
 
@@ -62,37 +64,48 @@ def slopes(ask: Question) -> Multipliers:
 
 def ascend(ask: Question, start: Multipliers, *, steps: int) -> Found:
     """Lower the bounds of all rows together from ``start``, until all are decided or ``steps``."""
+    averages: dict[str, Reals] = {}
+    outlines = _outlines(ask, start)
+
+    def judge(now: Multipliers) -> tuple[Reals, Multipliers]:
+        bound = evaluate(ask, now, outlines=outlines)
+        reads = _reads(ask, bound)
+        for name, new in reads.items():
+            averages[name] = averages.get(name, new) * _FIRST + new * (1 - _FIRST)
+        return bound.value, {name: reads[name] - bound.at[name] for name in now}
+
+    target = np.where(ask.need > NEVER, ask.need, -np.inf)
+    return _judged(ask, descend(judge, start, target, steps=steps), averages)
+
+
+def descend(judge: Judge, start: Multipliers, target: Reals, *, steps: int) -> Multipliers:
+    """The multipliers with the least value met on a way down the slopes, for each row.
+
+    ``judge`` gives every row's value and slopes. Ends where all are below ``target``.
+    """
     now = {name: m.copy() for name, m in start.items()}
-    best, least = {name: m.copy() for name, m in now.items()}, np.full(len(ask), np.inf)
+    best, least = {name: m.copy() for name, m in now.items()}, np.full(len(target), np.inf)
     pace = {name: _PACE * (_mean(m) + 1 / SCALE) for name, m in now.items()}
     first = {name: np.zeros_like(m) for name, m in now.items()}
     second = {name: np.zeros_like(m) for name, m in now.items()}
-    averages: dict[str, Reals] = {}
-    target = np.where(ask.need > NEVER, ask.need, -np.inf)
-    outlines = _outlines(ask, now)
     for step in range(1, steps + 1):
         if not now:
             break
-        bound = evaluate(ask, now, outlines=outlines)
-        lower = bound.value < least
-        least = np.where(lower, bound.value, least)
+        value, slopes_ = judge(now)
+        lower = value < least
+        least = np.where(lower, value, least)
         for name, m in best.items():
             m[lower] = now[name][lower]
-        reads = _reads(ask, bound)
-        averages = {
-            name: averages.get(name, new) * _FIRST + new * (1 - _FIRST)
-            for name, new in reads.items()
-        }
         if (least < target - 1e-6).all() or step == steps:
             break
         for name, m in now.items():
-            slope = reads[name] - bound.at[name]
+            slope = slopes_[name]
             first[name] = _FIRST * first[name] + (1 - _FIRST) * slope
             second[name] = _SECOND * second[name] + (1 - _SECOND) * slope**2
             ahead = first[name] / (1 - _FIRST**step)
             size = np.sqrt(second[name] / (1 - _SECOND**step)) + 1e-9
             m -= pace[name] * _FADE**step * ahead / size
-    return _judged(ask, best, averages)
+    return best
 
 
 def _outlines(ask: Question, used: Multipliers) -> dict[str, Outline]:

@@ -69,7 +69,8 @@ def spread_flips(
             continue
         sources = tuple(edges[name] for name in node.inputs)
         bits = subset.of(node.name, node.op)
-        layer = Layer(node, sources, edges[node.output], flips, bits)
+        kept = subset.kept(node.name, node.op)
+        layer = Layer(node, sources, edges[node.output], flips, bits, kept)
         try:
             found[node.output] = strike(node.op, layer, *(found[name] for name in node.inputs))
         except InputError as error:
@@ -101,7 +102,9 @@ def _(op: Threshold, layer: Layer, *inputs: Struck) -> Struck:
 
     def levels(box: Box, spent: int) -> Box:
         if (id(box), spent) not in known:
-            known[id(box), spent] = level_range(op, box, flips=spent, bits=layer.bits)
+            known[id(box), spent] = level_range(
+                op, box, flips=spent, bits=layer.bits, kept=layer.kept
+            )
         return known[id(box), spent]
 
     found = {
@@ -176,7 +179,7 @@ def struck_sums(op: MatVec, layer: Layer, source: Struck) -> Struck:
         source.state, lambda box: Box(box.lo.reshape(-1, shape[-1]), box.hi.reshape(-1, shape[-1]))
     )
     unit = source.unit.reshape(-1, shape[-1])[0]
-    rows = struck_rows(op, bound=bound, flips=layer.flips, bits=layer.bits)
+    rows = struck_rows(op, layer, bound=bound)
     share = len(op.weights) // op.groups
     parts = []
     for group in range(op.groups):
@@ -203,11 +206,15 @@ def struck_sums(op: MatVec, layer: Layer, source: Struck) -> Struck:
     return Struck(state, layer.channels, owners, layer.joined(source))
 
 
-def struck_rows(op: MatVec, *, bound: int, flips: int, bits: dict[str, Array]) -> Rows:
+def weight_steps(op: MatVec, layer: Layer) -> Array:
+    """By how much each bit that may flip moves each stored weight, (rows, columns, bits)."""
+    allowed = layer.bits.get("weights", np.zeros(0, dtype=np.int64))
+    return bit_steps(op.weights, op.weight_type, allowed, layer.kept.get("weights"))
+
+
+def struck_rows(op: MatVec, layer: Layer, *, bound: int) -> Rows:
     """The rows of ``op`` and the moves of those of their bits that may flip."""
-    allowed = bits.get("weights", np.zeros(0, dtype=np.int64))
-    steps = bit_steps(op.weights, op.weight_type, allowed)
-    return Rows(op.read, Moves.of(steps, flips=flips), bound)
+    return Rows(op.read, Moves.of(weight_steps(op, layer), flips=layer.flips), bound)
 
 
 def scaled_sum(op: Add, layer: Layer, *inputs: Struck) -> Struck:

@@ -131,7 +131,7 @@ def _of(graph: Graph, subset: BitSubset, parts: tuple[Group, ...]) -> BitSubset:
         if node.name in names
         for parameter in subset.of(node.name, node.op)
     ]
-    return BitSubset(tuple(kept), subset.highest)
+    return BitSubset(tuple(kept), subset.highest, subset.barred)
 
 
 def _only_reader(graph: Graph, edge: str) -> Node | None:

@@ -32,7 +32,7 @@ from flow.graphfile import digest
 from flow.ir import Array, Fault, Graph
 
 Progress = Callable[[int, int], None]
-BUDGET, CASES, EXACT, SOLVER = "budget", "cases", "exact", "cpsat"  # methods
+BUDGET, CASES, EXACT, SOLVER, BRANCH = "budget", "cases", "exact", "cpsat", "branch"  # methods
 
 # Elements of the boxes held at once, times sixteen bytes.
 _HELD = 1 << 25

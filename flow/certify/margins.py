@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import product_bound
-from flow.certify.budget import scaled_sum, struck_rows, struck_sums
+from flow.certify.budget import scaled_sum, struck_rows, struck_sums, weight_steps
 from flow.certify.struck_edge import Layer, Struck, each_box
 from flow.certify.subset import BitSubset
-from flow.certify.weight_flips import Moves, Rows, State, bit_steps, sums_of_rows
+from flow.certify.weight_flips import Moves, Rows, State, sums_of_rows
 from flow.ir import Array, Graph, IntType, Node
 from flow.ops import Add, MatVec
 
@@ -49,11 +49,9 @@ def sums_apart(
     if bound + 2 * int(abs(offset).max()) >= 1 << 56:
         return held
     fits = _never_wraps(graph, reached, end, flips, subset)
-    bits = subset.of(last.name, op)
-    plain = struck_rows(op, bound=bound, flips=flips, bits=bits)
-    steps = scale[:, None, None] * bit_steps(
-        op.weights, op.weight_type, bits.get("weights", np.zeros(0, dtype=np.int64))
-    )
+    layer = _layer(graph, last, flips, subset)
+    plain = struck_rows(op, layer, bound=bound)
+    steps = scale[:, None, None] * weight_steps(op, layer)
     weights = scale[:, None] * plain.weights
     if op.popcount:  # twice the logit is a product again
         offset = 2 * offset + scale * op.weights.shape[1]
@@ -102,20 +100,21 @@ def _never_wraps(
 ) -> Held:
     """(budget, image): whether no logit, nor the Add behind it, can leave its register."""
     last, add = end
-    edges = graph.edges()
     assert isinstance(last.op, MatVec)
-
-    def layer(node: Node) -> Layer:
-        sources = tuple(edges[name] for name in node.inputs)
-        return Layer(node, sources, edges[node.output], flips, subset.of(node.name, node.op))
-
-    sums = struck_sums(last.op, layer(last), reached[last.inputs[0]])
+    sums = struck_sums(last.op, _layer(graph, last, flips, subset), reached[last.inputs[0]])
     fits = _stays(sums.state, last.op.accumulator, flips)
     if add is not None:
         assert isinstance(add.op, Add)
-        scaled = scaled_sum(add.op, layer(add), sums)
+        scaled = scaled_sum(add.op, _layer(graph, add, flips, subset), sums)
         fits &= _stays(scaled.state, add.op.accumulator, flips)
     return fits
+
+
+def _layer(graph: Graph, node: Node, flips: int, subset: BitSubset) -> Layer:
+    edges = graph.edges()
+    sources = tuple(edges[name] for name in node.inputs)
+    bits, kept = subset.of(node.name, node.op), subset.kept(node.name, node.op)
+    return Layer(node, sources, edges[node.output], flips, bits, kept)
 
 
 def _stays(state: State, kind: IntType, flips: int) -> Held:

@@ -63,7 +63,12 @@ def spread_flips(
             continue
         shapes = tuple(edges[name].shape for name in node.inputs)
         bits = {name: kept.tolist() for name, kept in subset.of(node.name, node.op).items()}
-        step = Step(node, shapes, edges[node.output].shape, flips, bits)
+        barred = frozenset(
+            (fault.parameter, fault.index, fault.bit)
+            for fault in subset.barred
+            if fault.node == node.name
+        )
+        step = Step(node, shapes, edges[node.output].shape, flips, bits, barred)
         steps[node.name] = step
         try:
             held[node.output] = through(node.op, step, *(held[name] for name in node.inputs))
@@ -121,7 +126,7 @@ def _sums_apart(
             return False
         scales = spread(add.op.multipliers[0].tolist(), classes)
         offsets = spread(add.op.offset.tolist(), classes)
-    rows = weights_of(last, steps[node.name].bits)
+    rows = weights_of(last, steps[node.name])
     seen = Seen.of(source.table, source.unit)
     for rival in range(classes):
         if rival == label:

@@ -101,7 +101,7 @@ def _only(graph: Graph, subset: BitSubset, names: list[str]) -> BitSubset:
         if node.name in names
         for parameter in subset.of(node.name, node.op)
     )
-    return BitSubset(parameters, subset.highest)
+    return BitSubset(parameters, subset.highest, subset.barred)
 
 
 def _fewer(held: Held, flips: int) -> Held:

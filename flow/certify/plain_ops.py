@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from flow.certify.plain_rows import Cells, Interval, Seen, Table, Weight, largest
-from flow.certify.plain_thresholds import Bits, levels
+from flow.certify.plain_thresholds import Barred, Bits, levels
 from flow.errors import InputError
 from flow.ir import Array, IntType, Node
 from flow.ops import (
@@ -56,13 +56,15 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A node, the shapes of its inputs and output, and its bits that may flip."""
+    """A node, the shapes of its inputs and output, and its bits that may flip, but for those
+    barred."""
 
     node: Node
     shapes: tuple[tuple[int, ...], ...]
     output: tuple[int, ...]
     flips: int
     bits: Bits
+    barred: Barred = frozenset()
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -97,7 +99,7 @@ def _(op: Threshold, step: Step, *inputs: Held) -> Held:
         """Worked out once for each channel, interval and number of flips."""
         key = channel, ends, spent
         if key not in known:
-            known[key] = levels(op, channel, ends, spent, step.bits)
+            known[key] = levels(op, channel, ends, spent, step.bits, step.barred)
         return known[key]
 
     def cell(line: list[Cells], own: int) -> Cells:
@@ -191,7 +193,7 @@ def row_sums(op: MatVec, step: Step, source: Held) -> Held:
     """Every row's exact sum at every position."""
     if not source.by_channel:
         source = replace(disowned(source), unit=(0,) * len(source.unit))
-    rows = weights_of(op, step.bits)
+    rows = weights_of(op, step)
     channels, share = step.shapes[0][-1], len(rows) // op.groups
     width = op.weights.shape[1] // op.positions
     table: Table = [[[] for _ in line] for line in source.table]
@@ -218,32 +220,33 @@ def row_sums(op: MatVec, step: Step, source: Held) -> Held:
     return Held(table, step.numbers, step.output[-1], owners, step.after(source))
 
 
-def weights_of(op: MatVec, bits: Bits) -> list[list[Weight]]:
+def weights_of(op: MatVec, step: Step) -> list[list[Weight]]:
     """Every weight as read, with the steps of its bits that may flip."""
-    kind = op.weight_type
+    kind, free = op.weight_type, step.bits.get("weights", ())
+    known: dict[tuple[int, int, tuple[int, ...]], Weight] = {}
 
-    def steps(value: int) -> tuple[int, ...]:
-        """By how much each bit that may flip moves a stored value."""
-        if kind.bipolar:
-            return tuple(-2 * value for _ in bits.get("weights", ()))
-        found = []
-        for bit in bits.get("weights", ()):
-            worth = -(1 << bit) if kind.signed and bit == kind.bits - 1 else 1 << bit
-            found.append(-worth if value >> bit & 1 else worth)
-        return tuple(found)
-
-    known: dict[tuple[int, int], Weight] = {}
-
-    def weight(read: int, stored: int) -> Weight:
-        """One for all places that hold the same."""
-        if (read, stored) not in known:
-            known[read, stored] = Weight(read, steps(stored))
-        return known[read, stored]
+    def weight(place: tuple[int, int], read: int, stored: int) -> Weight:
+        """One for all places that hold the same and may flip alike."""
+        bits = tuple(free)
+        if step.barred:
+            bits = tuple(bit for bit in free if ("weights", place, bit) not in step.barred)
+        if (read, stored, bits) not in known:
+            moves = tuple(_move(kind, stored, bit) for bit in bits)
+            known[read, stored, bits] = Weight(read, moves)
+        return known[read, stored, bits]
 
     return [
-        [weight(read, stored) for read, stored in zip(*pair, strict=True)]
-        for pair in zip(op.read.tolist(), op.weights.tolist(), strict=True)
+        [weight((r, c), *codes) for c, codes in enumerate(zip(*pair, strict=True))]
+        for r, pair in enumerate(zip(op.read.tolist(), op.weights.tolist(), strict=True))
     ]
+
+
+def _move(kind: IntType, value: int, bit: int) -> int:
+    """By how much a flipped bit moves a stored value."""
+    if kind.bipolar:
+        return -2 * value
+    worth = -(1 << bit) if kind.signed and bit == kind.bits - 1 else 1 << bit
+    return -worth if value >> bit & 1 else worth
 
 
 def _negated(rows: list[list[Weight]]) -> list[list[Weight]]:

@@ -236,13 +236,13 @@ class _Replay:
         if isinstance(node.op, Threshold):
             return _staircase(self.corners[node.name], pull, costs[node.name], seen, node)
         if isinstance(node.op, MaxPool):
-            return _largest(node.op, pull, costs[node.name], seen.ends[node.inputs[0]], edges[0])
+            return of_maximum(node.op, pull, costs[node.name], seen.ends[node.inputs[0]], edges[0])
         total, wraps = 0, seen.wraps.get(node.name)
         if wraps is not None and wraps.any():
             low, high = seen.ends[node.output]
             total = int(np.where(wraps, np.maximum(pull * low, pull * high), 0).sum())
             pull = np.where(wraps, 0, pull)
-        parts, more = _pulled(node.op, pull, edges)
+        parts, more = backward(node.op, pull, edges)
         return parts, total + more
 
     def _least_lead(self, rival: int, ends: Ends, weights: tuple[int, int]) -> int | None:
@@ -297,9 +297,10 @@ def _staircase(
     return [np.array(cost, dtype=object).reshape(pull.shape)], total
 
 
-def _largest(
+def of_maximum(
     op: MaxPool, pull: Array, cost: tuple[int, ...], ends: Ends, edge: Edge
 ) -> tuple[list[Array], int]:
+    """A MaxPool's costs as coefficients of its input, and the largest of its own part."""
     low, high = taps(op, ends[0]), taps(op, ends[1])
     rents = np.array(cost, dtype=object).reshape(low.shape)
     total = 0
@@ -327,7 +328,7 @@ def _of_window(gain: int, parts: list[tuple[int, int, int]]) -> int:
     )
 
 
-def _pulled(op: Any, pull: Array, edges: Sequence[Edge]) -> tuple[list[Array], int]:
+def backward(op: Any, pull: Array, edges: Sequence[Edge]) -> tuple[list[Array], int]:
     """The coefficients of the op's inputs, and the constant that its offsets add."""
     if isinstance(op, Add):
         factors, offset = op.multipliers.astype(object), op.offset.astype(object)

@@ -9,17 +9,29 @@ from flow.ir import IntType
 from flow.ops import Compare, Threshold
 
 Bits = Mapping[str, Sequence[int]]  # by parameter, the bits of a code that may flip
+Barred = frozenset[tuple[str, tuple[int, ...], int]]  # parameter, index, bit: single ones that not
 
 
-def levels(op: Threshold, channel: int, ends: Interval, flips: int, bits: Bits) -> Interval:
+def levels(
+    op: Threshold,
+    channel: int,
+    ends: Interval,
+    flips: int,
+    bits: Bits,
+    barred: Barred = frozenset(),
+) -> Interval:
     """The least and the largest level of one channel whose input lies between ``ends``.
 
-    A flipped sign leaves one flip less for the thresholds.
+    A flipped sign leaves one flip less for the thresholds. Bits ``barred`` stay as they are.
     """
     thresholds: list[int] = op.thresholds[channel].tolist()
     steps, found, sign = len(thresholds), [], int(op.sign[channel])
-    free = bits.get("thresholds", ())
-    for turned in (False, True) if flips and "sign" in bits else (False,):
+    free = [
+        [b for b in bits.get("thresholds", ()) if ("thresholds", (channel, step), b) not in barred]
+        for step in range(steps)
+    ]
+    turns = flips and "sign" in bits and ("sign", (channel,), 0) not in barred
+    for turned in (False, True) if turns else (False,):
         left = flips - turned
         counts = _reachable(op, thresholds, ends, left, free)
         ascending = (sign > 0) != turned
@@ -30,17 +42,18 @@ def levels(op: Threshold, channel: int, ends: Interval, flips: int, bits: Bits) 
 
 
 def _reachable(
-    op: Threshold, thresholds: list[int], ends: Interval, flips: int, free: Sequence[int]
+    op: Threshold, thresholds: list[int], ends: Interval, flips: int, free: Sequence[Sequence[int]]
 ) -> list[int]:
     """The smallest count at the low end and the largest at the high end."""
     low, high = ends
     kind = op.threshold_type
-    over = [_price(kind, value, low, free, above=True) for value in thresholds]
-    under = [_price(kind, value, high, free, above=False) for value in thresholds]
+    own = list(zip(thresholds, free, strict=True))
+    over = [_price(kind, value, low, bits, above=True) for value, bits in own]
+    under = [_price(kind, value, high, bits, above=False) for value, bits in own]
     if op.compare is Compare.COUNT:
         return [len(over) - _affordable(over, flips), _affordable(under, flips)]
-    hit_low = [_price(kind, value, low, free, above=False) for value in thresholds]
-    miss_high = [_price(kind, value, high, free, above=True) for value in thresholds]
+    hit_low = [_price(kind, value, low, bits, above=False) for value, bits in own]
+    miss_high = [_price(kind, value, high, bits, above=True) for value, bits in own]
     return [
         min(_searched(hit_low, over, flips)),
         max(_searched(under, miss_high, flips)),

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from flow.certify.certificate import Certificate, Verdict
+from flow.certify.plain_bit_tree import label_withstands_by_bits
 from flow.certify.plain_budget import label_withstands
 from flow.certify.plain_cases import label_withstands_by_channel
 from flow.certify.plain_suffix import label_withstands_exactly
@@ -23,6 +24,7 @@ _HOLDS: dict[str, Callable[..., bool]] = {
     "cases": label_withstands_by_channel,  # shared out case by case
     "exact": label_withstands_exactly,
     "cpsat": label_withstands,  # what a solver proved is refused before
+    "branch": label_withstands,  # of images without a tree of bits
 }
 
 
@@ -95,7 +97,8 @@ def _terms(subject: Subject) -> tuple[BitSubset, int]:
 
 
 def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
-    graph, flips, holds = subject.graph, subject.found.radius, _HOLDS[subject.found.method]
+    graph, found = subject.graph, subject.found
+    flips, holds = found.radius, _HOLDS[found.method]
     chosen = set(_chosen(subject))
     proved, part = [k for k in subject.proved if k in chosen], subject.part
     by_case = holds is label_withstands_by_channel and not part.whole
@@ -105,12 +108,28 @@ def _recheck_budgets(subject: Subject, subset: BitSubset, near: int) -> Checked:
         proved = list(part.share(proved))
     for k in subject.each(proved):
         image, label = subject.x[k], int(subject.y[k])
-        if not holds(graph, image, label, flips, subset=subset, radius=near):
+        if found.method == "branch" and "tree" in found.certificates[k].detail:
+            _recheck_tree(subject, k, subset, near)
+        elif not holds(graph, image, label, flips, subset=subset, radius=near):
             raise subject.denied(k, "PROVED, but budgets leave other classes open")
     unchecked = len(subject.proved) - len(proved)
     return Checked(
         len(proved), len(subject.refuted), 0, unchecked, part=str(part) if by_case else None
     )
+
+
+def _recheck_tree(subject: Subject, k: int, subset: BitSubset, near: int) -> None:
+    """Replay the splits of one image, which lies where it is."""
+    image, label, flips = subject.x[k], int(subject.y[k]), subject.found.radius
+    record = subject.found.certificates[k].detail["tree"]
+    try:
+        holds = not near and label_withstands_by_bits(
+            subject.graph, image, label, flips, record=record, subset=subset
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise subject.denied(k, f"PROVED, but by no tree of bits ({error})") from None
+    if not holds:
+        raise subject.denied(k, "PROVED, but its tree of bits leaves other classes open")
 
 
 def _chosen(subject: Subject) -> list[int]:

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from flow.certify.certificate import Certificate
+from flow.certify.plain_bounds import REGISTERED
+from flow.certify.plain_moves import Ends, MovedPart, leaf_holds
+from flow.certify.proof import Leaf, RivalProof
 from flow.certify.subject import Checked, Subject
 from flow.errors import InputError
 from flow.ir import Graph, IntType
@@ -27,7 +30,6 @@ from flow.ops import (
 )
 from flow.ops.window import slide
 
-Ends = tuple[Any, Any]  # object arrays of integers and fractions, (1, *shape)
 Row = list[tuple[int, int]]  # input and weight of each product of a row
 
 
@@ -43,8 +45,10 @@ def recheck_weights(subject: Subject) -> Checked:
     proved = list(subject.part.share(subject.proved))
     for k in subject.each(proved):
         epsilon = _epsilon(subject, k, subject.found.certificates[k])
-        image, label = subject.x[k].astype(object), int(subject.y[k])
-        if not _label_holds(graph, image, label, epsilon, set(layers)):
+        part = _part(graph, subject.x[k], epsilon, set(layers))
+        own = subject.found.certificates[k].proof
+        label = int(subject.y[k])
+        if not (_label_holds(part, label) or (own and _proof_holds(part, label, own))):
             raise subject.denied(k, f"PROVED, but moves of {epsilon} leave another class open")
     return Checked(len(proved), 0, 0, len(subject.proved) - len(proved))
 
@@ -59,34 +63,57 @@ def _epsilon(subject: Subject, k: int, certificate: Certificate) -> Fraction:
     return found
 
 
-def _label_holds(graph: Graph, image: Any, label: int, epsilon: Fraction, layers: set[str]) -> bool:
-    """Whether ranges of real sums show that the label wins, apart or by differences."""
-    seen: dict[str, Ends] = {graph.input: (image[None], image[None])}
+def _part(graph: Graph, image: Any, epsilon: Fraction, layers: set[str]) -> MovedPart:
+    """The ranges of real sums at every edge, all weights of the layers anywhere within epsilon."""
+    start, wraps = image[None].astype(object), {}
+    seen: dict[str, Ends] = {graph.input: (start, start)}
     for node in graph.nodes[:-1]:
         own = epsilon if node.name in layers else Fraction(0)
         try:
-            seen[node.output] = _ranges(node.op, [seen[name] for name in node.inputs], own)
+            low, high = _ranges(node.op, [seen[name] for name in node.inputs], own)
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
-    low, high = (ends[0] for ends in seen[graph.logits])
+        if isinstance(node.op, REGISTERED):
+            kind = node.op.accumulator
+            wraps[node.name] = ((low < kind.code_lo) | (high >= kind.code_hi + 1)).astype(bool)
+            low, high = _register(kind, low, high)
+        seen[node.output] = (low, high)
+    return MovedPart(graph, seen, wraps, graph.evaluate_all(image[None]), layers, epsilon)
+
+
+def _proof_holds(part: MovedPart, label: int, proof: tuple[RivalProof, ...]) -> bool:
+    """Whether multipliers keep every rival behind."""
+    rivals = [tree.rival for tree in proof]
+    classes = part.graph.edge(part.graph.logits).shape[0]
+    if sorted([*rivals, label]) != list(range(classes)):
+        return False
+    steps = [tree.steps for tree in proof]
+    return all(
+        len(own) == 1 and isinstance(own[0], Leaf) and leaf_holds(part, label, rival, own[0])
+        for rival, own in zip(rivals, steps, strict=True)
+    )
+
+
+def _label_holds(part: MovedPart, label: int) -> bool:
+    """Whether ranges of real sums show that the label wins, apart or by differences."""
+    low, high = (ends[0] for ends in part.ends[part.graph.logits])
     rivals = [j for j in range(len(low)) if j != label]
     leads = [(j, low[label] - high[j]) for j in rivals]
     if all(lead > 0 or (lead == 0 and j > label) for j, lead in leads):
         return True
-    leads = list(_differences(graph, seen, label, epsilon, layers))
+    leads = list(_differences(part.graph, part.ends, label, part.epsilon, part.layers))
     return bool(leads) and all(lead > 0 or (lead == 0 and j > label) for j, lead in leads)
 
 
 @singledispatch
 def _ranges(op: Any, inputs: list[Ends], epsilon: Fraction) -> Ends:
-    """The ends of every output element, all weights within ``epsilon`` of what they are."""
+    """The ends of every output element before its register, all weights within ``epsilon``."""
     raise InputError(f"the checker knows no moved weights for {type(op).__name__}")
 
 
 @_ranges.register
 def _(op: MatVec, inputs: list[Ends], epsilon: Fraction) -> Ends:
-    low, high = _sums(op, inputs[0], epsilon)
-    return _register(op.accumulator, low, high)
+    return _sums(op, inputs[0], epsilon)
 
 
 @_ranges.register
@@ -102,13 +129,13 @@ def _(op: Add, inputs: list[Ends], epsilon: Fraction) -> Ends:
     for factor, (first, last) in zip(op.multipliers.astype(object), inputs, strict=True):
         ends = factor * first, factor * last
         low, high = low + np.minimum(*ends), high + np.maximum(*ends)
-    return _register(op.accumulator, low, high)
+    return low, high
 
 
 @_ranges.register
 def _(op: SumPool, inputs: list[Ends], epsilon: Fraction) -> Ends:
     low, high = (slide(end, op.kernel, op.stride, (1, 1)).sum(axis=(3, 4)) for end in inputs[0])
-    return _register(op.accumulator, low, high)
+    return low, high
 
 
 @_ranges.register(MaxPool)

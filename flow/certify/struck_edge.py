@@ -7,8 +7,8 @@ position, whose row of weights, thresholds and sign they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -60,13 +60,15 @@ class Struck:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A node with its edges, and the bits of it that may flip."""
+    """A node with its edges, and the bits of it that may flip: their positions in a code, and by
+    parameter ``kept``, where single bits may not, 1 for all that may."""
 
     node: Node
     edges: tuple[Edge, ...]
     output: Edge
     flips: int
     bits: dict[str, Array]
+    kept: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def channels(self) -> Array:

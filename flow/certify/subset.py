@@ -16,17 +16,21 @@ from flow.ir import Array, Fault, Graph, IntType, Op
 
 @dataclass(frozen=True, slots=True)
 class BitSubset:
-    """The ``highest`` bits of each code of ``parameters``, each named ``node.parameter``.
+    """The ``highest`` bits of each code of ``parameters``, each named ``node.parameter``, but for
+    those ``barred``.
 
     None: all bits, all parameters. The highest bit of a signed code is its sign.
     """
 
     parameters: tuple[str, ...] | None = None
     highest: int | None = None
+    barred: frozenset[Fault] = frozenset()
 
     def allows(self, fault: Fault, kind: IntType) -> bool:
         """Whether the bit that ``fault`` strikes, of a code of type ``kind``, is in the subset."""
-        return fault.bit in self.bits(fault.node, fault.parameter, kind)
+        return fault not in self.barred and fault.bit in self.bits(
+            fault.node, fault.parameter, kind
+        )
 
     def bits(self, node: str, parameter: str, kind: IntType) -> Array:
         """The positions of the bits of one code that may flip, ascending."""
@@ -40,6 +44,19 @@ class BitSubset:
         found = {name: self.bits(node, name, kind) for name, kind in op.stored.items()}
         return {name: bits for name, bits in found.items() if bits.size}
 
+    def kept(self, node: str, op: Op) -> dict[str, Array]:
+        """For each parameter of ``op`` with a barred bit, 1 for every bit that is not barred,
+        (*shape, bits)."""
+        found: dict[str, Array] = {}
+        for fault in self.barred:
+            if fault.node == node:
+                name = fault.parameter
+                if name not in found:
+                    shape = (*getattr(op, name).shape, op.stored[name].bits)
+                    found[name] = np.ones(shape, dtype=np.int64)
+                found[name][(*fault.index, fault.bit)] = 0
+        return found
+
     def positions(self, stored: StoredBits) -> NDArray[np.bool_]:
         """Which bits of ``stored`` are in the subset, in its order."""
         masks = [np.zeros(0, dtype=np.bool_)]
@@ -47,14 +64,22 @@ class BitSubset:
             code = np.zeros(block.bits, dtype=np.bool_)
             code[self.bits(block.node, block.parameter, IntType(block.bits))] = True
             masks.append(np.tile(code, block.size // block.bits))
-        return np.concatenate(masks)
+        found = np.concatenate(masks)
+        found[[stored.position(fault) for fault in self.barred]] = False
+        return found
 
     def count(self, graph: Graph) -> int:
         """How many bits of ``graph`` are in the subset."""
         return int(self.positions(StoredBits.of(graph)).sum())
 
     def terms(self) -> dict[str, Any]:
-        """The subset as JSON; empty for all bits."""
+        """The subset as JSON; empty for all bits. Single bits that are barred have no place there.
+
+        Raises:
+            ValueError: bits are barred.
+        """
+        if self.barred:
+            raise ValueError("a claim about all but single bits has no file")
         found: dict[str, Any] = {}
         if self.parameters is not None:
             found["parameters"] = list(self.parameters)

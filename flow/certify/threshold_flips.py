@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,7 +12,14 @@ from flow.ir import Array
 from flow.ops import Compare, Threshold
 
 
-def level_range(op: Threshold, box: Box, *, flips: int, bits: Mapping[str, Array]) -> Box:
+def level_range(
+    op: Threshold,
+    box: Box,
+    *,
+    flips: int,
+    bits: Mapping[str, Array],
+    kept: Mapping[str, Array] = MappingProxyType({}),
+) -> Box:
     """The least and largest output when at most ``flips`` bits of each channel are flipped.
 
     Both ends are attained: each compare form is monotone in its input whatever the thresholds
@@ -20,12 +28,18 @@ def level_range(op: Threshold, box: Box, *, flips: int, bits: Mapping[str, Array
     Args:
         box: inputs (batch, .., channels).
         bits: for each parameter the positions of the bits of a code that may flip.
+        kept: by parameter, where some single bits may not, 1 for all that may, (*shape, bits).
     """
-    banks = threshold_reach(op, flips, bits.get("thresholds", np.zeros(0, dtype=np.int64)))
+    allowed = bits.get("thresholds", np.zeros(0, dtype=np.int64))
+    banks = threshold_reach(op, flips, allowed, kept.get("thresholds"))
     least, largest = _counts(op, box, banks, flips)
     low, high = _signed(op, op.sign, least, largest)
     if flips and "sign" in bits:
         turned_low, turned_high = _signed(op, -op.sign, *_counts(op, box, banks, flips - 1))
+        if "sign" in kept:
+            free = kept["sign"][:, 0] == 1
+            turned_low = np.where(free, turned_low, low)
+            turned_high = np.where(free, turned_high, high)
         low, high = np.minimum(low, turned_low), np.maximum(high, turned_high)
     low, high = low + op.base, high + op.base
     return Box(2 * low - 1, 2 * high - 1) if op.output.bipolar else Box(low, high)
@@ -78,7 +92,9 @@ def _search(low: list[Array], high: list[Array], x: Array, flips: int) -> tuple[
     return least, largest
 
 
-def threshold_reach(op: Threshold, flips: int, bits: Array) -> tuple[list[Array], list[Array]]:
+def threshold_reach(
+    op: Threshold, flips: int, bits: Array, kept: Array | None = None
+) -> tuple[list[Array], list[Array]]:
     """Each threshold's smallest and largest value under 0, 1 .. ``flips`` flips of ``bits``.
 
     With the sign bit inverted, codes are ordered as their values are: the smallest value clears
@@ -89,16 +105,18 @@ def threshold_reach(op: Threshold, flips: int, bits: Array) -> tuple[list[Array]
     low, high = [place], [(1 << kind.bits) - 1 - place]
     for bank in (low, high):
         for _ in range(flips):
-            bank.append(_clear_highest(bank[-1], bits))
+            bank.append(_clear_highest(bank[-1], bits, kept))
     top = (1 << kind.bits) - 1
     return [b + kind.code_lo for b in low], [top - b + kind.code_lo for b in high]
 
 
-def _clear_highest(values: Array, bits: Array) -> Array:
+def _clear_highest(values: Array, bits: Array, kept: Array | None) -> Array:
     cleared = values.copy()
     done = np.zeros(values.shape, dtype=np.bool_)
     for bit in bits[::-1]:
         ones = ~done & ((values >> bit & 1) == 1)
+        if kept is not None:
+            ones &= kept[..., bit] == 1
         cleared -= ones.astype(np.int64) << bit
         done |= ones
     return cleared

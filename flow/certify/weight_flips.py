@@ -76,11 +76,12 @@ class Rows:
         return Rows(self.weights[:, columns], moves, self.bound)
 
 
-def bit_steps(values: Array, kind: IntType, bits: Array) -> Array:
-    """By how much each of ``bits`` moves each stored value if flipped, (*values, bits)."""
+def bit_steps(values: Array, kind: IntType, bits: Array, kept: Array | None = None) -> Array:
+    """By how much each of ``bits`` moves each stored value if flipped, (*values, bits); nothing
+    where ``kept``, for every bit of each value, is 0."""
     flipped = kind.decode(kind.encode(values)[..., None] ^ (1 << bits))
     moved: Array = flipped - values[..., None]
-    return moved
+    return moved if kept is None else moved * kept[..., bits]
 
 
 def sums_of_rows(rows: Rows, state: State, *, unit: Array, flips: int) -> State:

@@ -12,6 +12,7 @@ from flow.certify.box import Box
 from flow.certify.certificate import Certificate, CertificateSet, Property, Verdict, input_digest
 from flow.certify.input import check_labels
 from flow.certify.weights_box import Moves, free_weights, least, moved_boxes, moved_sums
+from flow.certify.weights_linear import Proof, further
 from flow.engine import BatchedEngine
 from flow.engine.kernels import dense
 from flow.errors import InputError
@@ -20,7 +21,7 @@ from flow.ir import Array, Graph, Node
 from flow.ops import Add, MatVec
 
 Progress = Callable[[int, int], None]
-METHOD = "intervals"
+METHODS = INTERVALS, LINEAR = "intervals", "linear"
 PLACES = 8  # binary places of a radius
 _CELLS = 1 << 22  # elements of all edges held at once
 
@@ -52,19 +53,22 @@ def certify_weights(
     y: Array,
     layers: tuple[str, ...],
     places: int = PLACES,
+    method: str = INTERVALS,
     progress: Progress | None = None,
 ) -> CertificateSet:
     """The largest move, on a grid, that no weight of ``layers`` needs more than to change a label.
 
     PROVED with ``epsilon`` in ``detail``: for all real moves of at most epsilon of every weight of
     the layers, each its own, the graph computed on real sums has the image's label. Units are those
-    of the stored integers. The bound is an interval bound: sound, exact for one moved layer of a
-    chain with at most one Threshold behind it. UNKNOWN where it shows no epsilon above 0; a
-    misclassified image is REFUTED by itself.
+    of the stored integers. The interval bound is sound, and exact for one moved layer of a chain
+    with at most one Threshold behind it. UNKNOWN where it shows no epsilon above 0; a misclassified
+    image is REFUTED by itself.
 
     Args:
         x: images (batch, *input shape) within the declared range; y: their labels (batch,).
         places: radii are whole numbers over ``2**places``.
+        method: ``intervals``; or ``linear``, which goes on from there with Lagrangian bounds, never
+            to a smaller epsilon, and keeps the multipliers that show a larger one.
         progress: called with (images done, in all).
 
     Raises:
@@ -74,13 +78,18 @@ def certify_weights(
     layers = moved_layers(graph, layers)
     if not layers or not 0 <= places <= 16:
         raise InputError(f"layers {layers}, {places} places: give a layer, and 0 to 16 places")
+    if method not in METHODS:
+        raise InputError(f"method {method!r} of weights: choose from {', '.join(METHODS)}")
     correct = BatchedEngine(graph).run(x) == y
     found = np.zeros(len(x), dtype=np.int64)
+    proofs: list[Proof | None] = [None] * len(x)
     size = max(1, _CELLS // sum(edge.elements for edge in graph.edges().values()))
     for start in range(0, len(x), size):
         part = np.flatnonzero(correct[start : start + size]) + start
         if part.size:
-            found[part] = _largest(graph, x[part], y[part], frozenset(layers), places)
+            found[part], shown = _radii(graph, x[part], y[part], frozenset(layers), places, method)
+            for k, proof in zip(part, shown, strict=True):
+                proofs[k] = proof
         if progress is not None:
             progress(min(start + size, len(x)), len(x))
     own = digest(graph)
@@ -95,21 +104,37 @@ def certify_weights(
             bool(correct[k]),
             Property.WEIGHTS,
             0,
-            METHOD,
+            method,
             verdict if correct[k] else Verdict.REFUTED,
+            proof=proofs[k],
             detail={"epsilon": str(Fraction(int(found[k]), 1 << places))} if found[k] else {},
         )
 
     certificates = tuple(map(certificate, range(len(x))))
     terms = {"layers": list(layers)}
-    return CertificateSet(own, Property.WEIGHTS, 0, METHOD, certificates, terms=terms)
+    return CertificateSet(own, Property.WEIGHTS, 0, method, certificates, terms=terms)
+
+
+def _radii(
+    graph: Graph, x: Array, y: Array, layers: frozenset[str], places: int, method: str
+) -> tuple[Array, list[Proof | None]]:
+    """Each image's steps, and multipliers where it is they that show so many."""
+    known = _largest(graph, x, y, layers, places)
+    if method == INTERVALS:
+        return known, [None] * len(x)
+    return further(graph, x, y, layers, known, most_steps(graph, layers, places), places)
+
+
+def most_steps(graph: Graph, layers: Iterable[str], places: int) -> int:
+    """Moves as wide as the layers' types are: no larger ones are looked for."""
+    types = (graph.node(name).op.stored["weights"] for name in layers)
+    return max((t.code_hi - t.code_lo) << places for t in types)
 
 
 def _largest(graph: Graph, x: Array, y: Array, layers: frozenset[str], places: int) -> Array:
     """By bisection the largest number of steps that the bound allows each image; 0 where none."""
-    types = (graph.node(name).op.stored["weights"] for name in layers)
     low = np.zeros(len(x), dtype=np.int64)
-    high = np.full(len(x), max((t.code_hi - t.code_lo) << places for t in types) + 1)
+    high = np.full(len(x), most_steps(graph, layers, places) + 1)
     while (high - low > 1).any():
         middle = (low + high) // 2
         held = labels_hold(graph, x, y, Moves(middle, places), layers)

@@ -34,6 +34,7 @@ from flow.ops.window import slide
 
 _LIMIT = 1 << 61  # no sum in units of 2**-places may reach it
 _FLOATS = 1 << 53
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,26 +55,42 @@ def moved_boxes(graph: Graph, x: Array, moves: Moves, layers: frozenset[str]) ->
     Raises:
         InputError: an op has no such bound, or its sums leave what is exact; the line names it.
     """
+    return moved_reach(graph, x, moves, layers)[0]
+
+
+def moved_reach(
+    graph: Graph, x: Array, moves: Moves, layers: frozenset[str]
+) -> tuple[dict[str, Box], dict[str, Mask]]:
+    """``moved_boxes``, and by node, where there are any, the elements whose register may wrap."""
     start = x.astype(np.int64) << moves.places
-    boxes = {graph.input: Box(start, start)}
+    boxes, cut = {graph.input: Box(start, start)}, {}
     for node in graph.nodes[:-1]:
         inputs = [boxes[name] for name in node.inputs]
         own = moves if node.name in layers else moves.none()
         try:
-            boxes[node.output] = _moved(node.op, inputs, own)
+            box = _moved(node.op, inputs, own)
         except InputError as error:
             raise InputError(f"node {node.name!r}: {error}") from None
-    return boxes
+        if isinstance(node.op, (MatVec, Add, SumPool)):
+            kind = node.op.accumulator
+            low, high = kind.code_lo << moves.places, (kind.code_hi + 1) << moves.places
+            out = (box.lo < low) | (box.hi >= high)
+            if out.any():
+                cut[node.name] = out
+            box = _register(kind, box, moves.places)
+        boxes[node.output] = box
+    return boxes, cut
 
 
 @singledispatch
 def _moved(op: Any, inputs: list[Box], moves: Moves) -> Box:
+    """What ``op`` makes of its inputs, before any register."""
     raise InputError(f"no bound of moved weights for {type(op).__name__}; choose another property")
 
 
 @_moved.register
 def _(op: MatVec, inputs: list[Box], moves: Moves) -> Box:
-    return _register(op.accumulator, moved_sums(op, inputs[0], moves), moves.places)
+    return moved_sums(op, inputs[0], moves)
 
 
 @_moved.register
@@ -90,7 +107,7 @@ def _(op: Add, inputs: list[Box], moves: Moves) -> Box:
     for factor, box in zip(op.multipliers, inputs, strict=True):
         ends = factor * box.lo, factor * box.hi
         low, high = low + np.minimum(*ends), high + np.maximum(*ends)
-    return _register(op.accumulator, Box(low, high), moves.places)
+    return Box(low, high)
 
 
 @_moved.register
@@ -100,7 +117,7 @@ def _(op: SumPool, inputs: list[Box], moves: Moves) -> Box:
         slide(end, op.kernel, op.stride, (1, 1)).sum(axis=(3, 4))
         for end in (inputs[0].lo, inputs[0].hi)
     )
-    return _register(op.accumulator, Box(low, high), moves.places)
+    return Box(low, high)
 
 
 @_moved.register(MaxPool)

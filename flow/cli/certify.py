@@ -24,9 +24,9 @@ TAKES = {
     Property.PIXEL: {"radius", "pixels", "jobs"},
     Property.BITS: {
         *("flips", "jobs", "layer", "memory", "highest", "radius", "each_layer", "cases"),
-        *("burst", "build", "exact", "solver", "seconds"),
+        *("burst", "build", "exact", "branch", "solver", "seconds"),
     },
-    Property.WEIGHTS: {"layer"},
+    Property.WEIGHTS: {"layer", "method"},
     Property.SMOOTHING: {"sigma", "samples", "selection", "alpha", "seed", "lanes"},
 }
 
@@ -37,9 +37,10 @@ def certify(
     radius: ask.Radius = None, method: ask.How = None, seconds: ask.Seconds = None,
     mask: ask.Mask = None, range: ask.Limits = None, vnnlib: ask.Vnnlib = None,
     pixels: ask.Pixels = None, flips: ask.Flips = None, cases: ask.Cases = False,
-    exact: ask.Exact = False, solver: ask.Solver = False, jobs: ask.Jobs = None,
-    layer: ask.Layer = None, memory: ask.Memory = None, highest: ask.Highest = None,
-    each_layer: ask.EachLayer = False, burst: ask.Burst = None, build: ask.Build = None,
+    exact: ask.Exact = False, branch: ask.Branch = False, solver: ask.Solver = False,
+    jobs: ask.Jobs = None, layer: ask.Layer = None, memory: ask.Memory = None,
+    highest: ask.Highest = None, each_layer: ask.EachLayer = False,
+    burst: ask.Burst = None, build: ask.Build = None,
     sigma: ask.Sigma = None, samples: ask.Samples = None, selection: ask.Selection = None,
     alpha: ask.Alpha = None, seed: ask.Seed = None, lanes: ask.Lanes = None,
     plot: ask.Plot = None, output: Output = None, limit: Limit = None, json: Json = False,

@@ -19,12 +19,13 @@ Radius = Annotated[
 How = Annotated[
     Bounds | None,
     typer.Option(
-        help="Of input: intervals, relaxed once, split until decided, or by a solver; ibp."
+        help="Of input: intervals, relaxed once, split until decided, or by a solver; ibp. "
+        "Of weights: ibp or linear."
     ),
 ]
 Seconds = Annotated[
     float | None,
-    typer.Option(min=0, help="Of complete, cpsat and --solver: the most per image; 60."),
+    typer.Option(min=0, help="Of complete, cpsat, --branch, --solver: most per image; 60."),
 ]
 Mask = Annotated[
     Path | None, typer.Option(help="Of input: .npy file; elements that are not 0 may move.")
@@ -52,6 +53,9 @@ Exact = Annotated[
 ]
 Solver = Annotated[
     bool, typer.Option("--solver", help="Of flips: ask CP-SAT about what stays open.")
+]
+Branch = Annotated[
+    bool, typer.Option("--branch", help="Of flips: split what stays open, bit by bit.")
 ]
 Jobs = Annotated[
     int | None,

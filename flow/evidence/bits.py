@@ -30,7 +30,8 @@ from flow.certify import (
     write_flip_table,
 )
 from flow.certify import certify_bits as certify_every_flip
-from flow.certify.k_flips import BUDGET, CASES, EXACT, SOLVER
+from flow.certify.branch_answers import certify_flips_by_branching
+from flow.certify.k_flips import BRANCH, BUDGET, CASES, EXACT, SOLVER
 from flow.certify.parts import in_parts
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
@@ -43,8 +44,10 @@ WORDS = {
     BUDGET: "budgets of flips through integer intervals, then an attack on the rest",
     CASES: "budgets of flips, by cases of the channel struck first, then an attack on the rest",
     EXACT: "the most that flips of the last two layers can add to a rival's lead, exactly",
+    BRANCH: "budgets of flips, an attack, then branch and bound on bits",
     SOLVER: "budgets of flips, an attack, then the solver CP-SAT",
 }
+TIMED = BRANCH, SOLVER  # methods that take ``seconds``
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ class _Question:
     flips: int = 1
     radius: int = 0
     method: str = BUDGET
-    seconds: float = 60.0  # of the solver, for each image
+    seconds: float = 60.0  # of branching or the solver, for each image
 
     @property
     def asked(self) -> dict[str, Any]:
         """What parts of an earlier run must have been asked to be of this one."""
         own = {"flips": self.flips, "subset": self.subset.terms(), "radius": self.radius}
-        limit = {"seconds": self.seconds} if self.method == SOLVER else {}
+        limit = {"seconds": self.seconds} if self.method in TIMED else {}
         return {**own, "method": self.method, **limit}
 
     def path(self, directory: Path, flips: int) -> Path:
@@ -72,6 +75,8 @@ class _Question:
     def answer(self, directory: Path) -> Callable[..., CertificateSet]:
         """What certifies some images."""
         own: dict[str, Any] = {"flips": self.flips, "subset": self.subset}
+        if self.method == BRANCH:
+            return partial(certify_flips_by_branching, **own, seconds=self.seconds)
         if self.method != SOLVER:
             return partial(certify_k_flips, **own, radius=self.radius, method=self.method)
         from flow.certify.flip_answers import certify_flips_by_solver  # brings the solver
@@ -84,9 +89,9 @@ def certify_bits(
     graph_path: Path, data: Images, *, directory: Path, flips: str | None = None,
     layer: Sequence[str] = (), memory: Sequence[str] = (), highest: int | None = None,
     radius: Sequence[int] = (), each_layer: bool = False, cases: bool = False,
-    exact: bool = False, solver: bool = False, seconds: float | None = None,
-    burst: int | None = None, build: Path | None = None, jobs: int = 1,
-    progress: Progress | None = None,
+    exact: bool = False, branch: bool = False, solver: bool = False,
+    seconds: float | None = None, burst: int | None = None, build: Path | None = None,
+    jobs: int = 1, progress: Progress | None = None,
 ) -> Record:  # fmt: skip
     """Certificates of flipped bits; the record counts images by number of flips.
 
@@ -97,6 +102,7 @@ def certify_bits(
         each_layer: of flips: say what is certified with the flips in each layer alone.
         cases: of flips: take what budgets leave open apart by the channel struck first.
         exact: of flips: the fewest there are, for bits of the last two layers of a fixed input.
+        branch: of flips: split the rest bit by bit, ``seconds`` (60) for each image.
         solver: of flips: ask CP-SAT about the rest, ``seconds`` (60) for each image.
         burst, build: instead of single flips every run of ``burst`` adjacent bits of one word of
             the memories of ``build``, exactly.
@@ -106,20 +112,24 @@ def certify_bits(
         InputError: options that do not go together, or bits that the graph does not store.
     """
     graph = load_graph(graph_path)
-    of_flips = radius, each_layer, cases, exact, solver, seconds
+    of_flips = radius, each_layer, cases, exact, branch, solver, seconds
     if burst is not None or build is not None:
         length, made = _burst(
             burst, build, alone=not any((flips, layer, memory, highest, *of_flips))
         )
         return _every_burst(graph, data, length, made, directory, jobs, progress)
     subset = BitSubset.choose(graph, layers=layer, memories=memory, highest=highest)
-    names = *layer, *memory, *_solved(exact, solver), *([f"highest-{highest}"] if highest else [])
+    method = _method(cases, exact, branch, solver)
+    solved = (method,) if method in (EXACT, BRANCH, SOLVER) else ()
+    names = *layer, *memory, *solved, *([f"highest-{highest}"] if highest else [])
     if flips is None:
         _of_flips_alone(of_flips)
         return _every_flip(graph, data, subset, directory, names, jobs, progress)
-    near = _radius(radius, solver)
+    near = _radius(radius, method)
     names += (f"radius-{near}",) if near else ()
-    method, count = _method(cases, exact, solver, seconds), _flips(flips, subset.count(graph))
+    if seconds is not None and method not in TIMED:
+        raise InputError("--seconds with --flips is of --branch and --solver")
+    count = _flips(flips, subset.count(graph))
     question = _Question(subset, names, count, near, method, 60.0 if seconds is None else seconds)
     return _any_flips(graph, data, question, directory, each_layer, progress)
 
@@ -135,30 +145,26 @@ def _burst(burst: int | None, build: Path | None, *, alone: bool) -> tuple[int, 
 def _of_flips_alone(options: Sequence[object]) -> None:
     if any(options):
         raise InputError(
-            "--radius, --each-layer, --cases, --exact, --solver and --seconds are of --flips; give "
-            "how many bits"
+            "--radius, --each-layer, --cases, --exact, --branch, --solver and --seconds are of "
+            "--flips; give how many bits"
         )
 
 
-def _solved(exact: bool, solver: bool) -> Sequence[str]:
-    return ["exact"] if exact else ["cpsat"] if solver else []
-
-
-def _radius(radius: Sequence[int], solver: bool) -> int:
+def _radius(radius: Sequence[int], method: str) -> int:
     if len(radius) > 1:
         raise InputError("--radius with --flips: give one radius for each run")
     near = radius[0] if radius else 0
-    if near and solver:
-        raise InputError("--solver with --flips is about fixed inputs; leave --radius out")
+    if near and method in TIMED:
+        option = "--branch" if method == BRANCH else "--solver"
+        raise InputError(f"{option} with --flips is about fixed inputs; leave --radius out")
     return near
 
 
-def _method(cases: bool, exact: bool, solver: bool, seconds: float | None) -> str:
-    if cases + exact + solver > 1:
-        raise InputError("--cases, --exact and --solver: give one of them")
-    if seconds is not None and not solver:
-        raise InputError("--seconds with --flips is of --solver")
-    return EXACT if exact else CASES if cases else SOLVER if solver else BUDGET
+def _method(cases: bool, exact: bool, branch: bool, solver: bool) -> str:
+    if cases + exact + branch + solver > 1:
+        raise InputError("--cases, --exact, --branch and --solver: give one of them")
+    chosen = {CASES: cases, EXACT: exact, BRANCH: branch, SOLVER: solver}
+    return next((method for method, asked in chosen.items() if asked), BUDGET)
 
 
 def _flips(text: str, stored: int) -> int:

@@ -12,12 +12,17 @@ from time import perf_counter
 from flow.certify import CertificateSet, Property
 from flow.certify import certify_weights as certify_moves
 from flow.certify.parts import in_parts
-from flow.certify.weights import half_step, moved_layers
+from flow.certify.weights import INTERVALS, LINEAR, half_step, moved_layers
+from flow.errors import InputError
 from flow.graphfile import digest, load_graph
 from flow.ir import Graph
 from flow.stages import Images, Progress, Record, fitting
 
 ALL = "all"  # every layer with weights, each weight by its own move
+BOUNDS = {
+    "ibp": (INTERVALS, "intervals of real sums in exact integers"),
+    "linear": (LINEAR, "intervals, then linear bounds, of real sums in exact dyadic numbers"),
+}
 
 
 def certify_weights(
@@ -26,16 +31,20 @@ def certify_weights(
     *,
     directory: Path,
     layer: Sequence[str] | None = None,
+    method: str = "ibp",
     progress: Progress | None = None,
 ) -> Record:
     """The certified radius of each layer's weights and of all jointly, in units of their integers.
 
     Args:
         layer: names of layers, or ``all``; by default every one and then all.
+        method: ``ibp``, or ``linear``, which never certifies less.
 
     Raises:
-        InputError: there is no such layer, or the graph has an op without such a bound.
+        InputError: there is no such layer or method, or the graph has an op without such a bound.
     """
+    if method not in BOUNDS:
+        raise InputError(f"--method {method} is of inputs; weights take {' and '.join(BOUNDS)}")
     graph = load_graph(graph_path)
     every = moved_layers(graph)
     asked = {name: every if name == ALL else moved_layers(graph, [name]) for name in layer or ()}
@@ -45,13 +54,14 @@ def certify_weights(
     rows = []
     for name, layers in asked.items():
         started = perf_counter()
-        path = directory / f"weights-{name}.json"
+        kind = str(Property.WEIGHTS) if method == "ibp" else f"{Property.WEIGHTS}-{method}"
+        path = directory / f"{kind}-{name}.json"
         found = in_parts(
-            partial(certify_moves, layers=layers),
+            partial(certify_moves, layers=layers, method=BOUNDS[method][0]),
             graph,
             (x, data.y),
             path=path,
-            asked={"kind": str(Property.WEIGHTS), "layers": list(layers)},
+            asked={"kind": kind, "layers": list(layers)},
             progress=progress,
         )
         seconds = round(perf_counter() - started, 2)
@@ -62,7 +72,7 @@ def certify_weights(
         "graph": graph.name,
         "graph_digest": digest(graph),
         "property": str(Property.WEIGHTS),
-        "method": "intervals of real sums in exact integers, bisection over the radius",
+        "method": f"{BOUNDS[method][1]}, bisection over the radius",
         "data": data.name,
         "images": len(x),
         "layers": rows,

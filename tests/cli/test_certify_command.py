@@ -161,6 +161,19 @@ def test_the_fewest_flips_of_the_last_layers_are_certified_and_checked(
     assert bitproof("check", tmp_path / "bits-3-exact.json", "--graph", graph_file, *on)[0] == 0
 
 
+def test_flips_left_open_are_split_bit_by_bit_and_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "3", "--highest", "1", "--layer", "fc1")
+    how = ("--property", "bits", "--flips", "2", "--branch", "--seconds", "5")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    record = json.loads(out)
+    assert (status, record["certificates"]) == (0, "bits-2-fc1-branch-highest-1.json")
+    assert record["proved"] + record["refuted"] + record["unknown"] == record["correct"]
+    path = tmp_path / record["certificates"]
+    assert bitproof("check", path, "--graph", graph_file, *on[:4])[0] == 0
+
+
 def test_flips_left_open_are_asked_of_the_solver(bitproof, graph_file, tmp_path):
     on = ("--data", "digits", "--limit", "2", "--layer", "fc1", "--certificates", tmp_path)
     how = ("--property", "bits", "--flips", "2", "--solver", "--seconds", "0")
@@ -173,15 +186,19 @@ def test_flips_left_open_are_asked_of_the_solver(bitproof, graph_file, tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--flips", "1", "--exact", "--cases"), "--cases, --exact and --solver: give one of"),
+        (
+            ("--flips", "1", "--exact", "--cases"),
+            "--cases, --exact, --branch and --solver: give one",
+        ),
         (("--flips", "1", "--solver", "--radius", "1"), "--solver with --flips is about fixed inp"),
-        (("--flips", "1", "--seconds", "1"), "--seconds with --flips is of --solver"),
+        (("--flips", "1", "--branch", "--radius", "1"), "--branch with --flips is about fixed inp"),
+        (("--flips", "1", "--seconds", "1"), "--seconds with --flips is of --branch and"),
         (("--burst", "2"), "--burst and --build go together: adjacent bits of the words of a"),
         (("--burst", "2", "--build", "b", "--highest", "1"), "--burst takes --build and --jobs"),
         (("--flips", "0"), "--flips 0: give a number of at least 1, or largest"),
         (("--flips", "many"), "--flips many: give a number of at least 1, or largest"),
         (("--flips", "1", "--radius", "1", "--radius", "2"), "give one radius for each run"),
-        (("--radius", "1"), "--radius, --each-layer, --cases, --exact, --solver and"),
+        (("--radius", "1"), "--radius, --each-layer, --cases, --exact, --branch,"),
         (("--flips", "99999"), "99999 flips: 2728 stored bits may flip"),
         (("--layer", "fc7"), "layer 'fc7' stores nothing here; choose from fc0, act0, fc1"),
     ],
@@ -232,3 +249,23 @@ def test_certify_of_weights_is_checked_layer_by_layer(bitproof, graph_file, tmp_
     status, _, err = bitproof("certify", graph_file, *how, "--layer", "argmax")
     assert status == 2
     assert "layer 'argmax': has no weights; choose from" in err
+
+
+def test_weights_by_linear_bounds_are_certified_as_far_at_least_and_checked(
+    bitproof, graph_file, tmp_path
+):
+    on = ("--data", "digits", "--limit", "3")
+    how = ("--property", "weights", "--layer", "all", *on, "--certificates", tmp_path, "--json")
+    rows = []
+    for method in ("ibp", "linear"):
+        status, out, _ = bitproof("certify", graph_file, *how, "--method", method)
+        assert status == 0
+        rows += json.loads(out)["layers"]
+    assert rows[1]["least"] >= rows[0]["least"]
+    assert [row["certificates"] for row in rows] == ["weights-all.json", "weights-linear-all.json"]
+    path = tmp_path / rows[1]["certificates"]
+    status, out, _ = bitproof("check", path, "--graph", graph_file, *on, "--json")
+    assert (status, json.loads(out)["boxes"]) == (0, rows[1]["proved"])
+    status, _, err = bitproof("certify", graph_file, *how, "--method", "complete")
+    assert status == 2
+    assert "--method complete is of inputs; weights take ibp and linear" in err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flow.build import Build, site_table
 from flow.campaign.elements import element_bits, spread
 from flow.campaign.faultlist import KINDS, FaultList
 from flow.campaign.faultmodel import Burst, FaultModel, Multiple, Rates, Single, Stuck, Transient
+from flow.campaign.fit import Storage
 from flow.campaign.sample import bit_weights, sample_bits, shuffled_bits
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
@@ -17,19 +19,25 @@ PATTERN_BITS = 1 << 22  # of a chip's pattern decided at once
 
 
 def draw_faults(
-    graph: Graph, model: FaultModel, *, rng: np.random.Generator, build: Build | None = None
+    graph: Graph,
+    model: FaultModel,
+    *,
+    rng: np.random.Generator,
+    build: Build | None = None,
+    storage: Storage | None = None,
 ) -> FaultList:
     """The faults that ``model`` asks for; ``rng`` alone decides which.
 
     Args:
         build: where the words of memories are, for bursts.
+        storage: how often bits are upset, for draws by FIT.
 
     Raises:
         InputError: the graph stores fewer bits, no word is so wide, or a burst has no build.
     """
     match model:
         case Single() | Stuck():
-            return _bits(graph, model, rng)
+            return _bits(graph, model, rng, storage)
         case Multiple():
             return _several(graph, model, rng)
         case Burst():
@@ -40,10 +48,16 @@ def draw_faults(
             return _passing(graph, model, rng)
 
 
-def _bits(graph: Graph, model: Single | Stuck, rng: np.random.Generator) -> FaultList:
+def _bits(
+    graph: Graph, model: Single | Stuck, rng: np.random.Generator, storage: Storage | None
+) -> FaultList:
     bits = StoredBits.of(graph)
-    draw = shuffled_bits if model.sequential else sample_bits
-    position = draw(bits, model.size(len(bits)), rng=rng, minimum=model.per_stratum)
+    count, minimum = model.size(len(bits)), model.per_stratum
+    if model.sequential:
+        position = shuffled_bits(bits, count, rng=rng, minimum=minimum)
+    else:
+        weights = _weights(model, storage)
+        position = sample_bits(bits, count, rng=rng, minimum=minimum, weights=weights)
     kind = Kind.FLIP
     if isinstance(model, Stuck):
         kind = Kind.STUCK1 if model.value else Kind.STUCK0
@@ -55,6 +69,15 @@ def _bits(graph: Graph, model: Single | Stuck, rng: np.random.Generator) -> Faul
         kind=np.full(len(position), KINDS.index(kind), dtype=np.uint8),
         weight=bit_weights(bits, position),
     )
+
+
+def _weights(model: Single | Stuck, storage: Storage | None) -> NDArray[np.float64] | None:
+    """Of strata, where draws go by FIT."""
+    if not isinstance(model, Single) or model.allocate == "size":
+        return None
+    if storage is None:
+        raise InputError("faults: draws by FIT need the rates of [fit]; give them")
+    return storage.of_strata()
 
 
 def _several(graph: Graph, model: Multiple, rng: np.random.Generator) -> FaultList:

@@ -58,6 +58,7 @@ class Single(_Drawn):
     once = True
     model: Literal["single"] = "single"
     per_stratum: Annotated[int, Field(strict=True, ge=2)] = 4
+    allocate: Literal["size", "fit"] = "size"  # draws of strata: by their bits, or by their FIT
 
 
 class Stuck(_Drawn):

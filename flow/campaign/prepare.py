@@ -16,6 +16,7 @@ from flow.build import Build, load_build
 from flow.campaign.draw import draw_faults
 from flow.campaign.faultfile import load_faults
 from flow.campaign.faultlist import FaultList
+from flow.campaign.fit import Storage
 from flow.campaign.recipe import Engine, Recipe
 from flow.campaign.shards import ROW_BYTES, Unit, units
 from flow.campaign.stopping import Stopping
@@ -58,6 +59,7 @@ class Campaign:
     prediction: Prediction | None
     key: str = ""  # its digest, where that is known
     stopping: Stopping | None = None  # None: every fault of the list is tried
+    storage: Storage | None = None  # of its build, where the recipe has rates
     begin: int = 0  # the number of the first of ``faults``; later in a unit taken out of a campaign
 
     @property
@@ -90,7 +92,8 @@ class Campaign:
         if prediction is not None:
             part = prediction.packed[unit.first - self.begin : unit.last - self.begin]
             prediction = replace(prediction, packed=part)
-        return replace(self, faults=self.strikes(unit), prediction=prediction, begin=unit.first)
+        part_of = replace(self, prediction=prediction, storage=None, begin=unit.first)
+        return replace(part_of, faults=self.strikes(unit))
 
     def identity(self) -> Mapping[str, Any]:
         """All that can change a row of the results, by name; two runs with equal ones agree."""
@@ -136,13 +139,7 @@ def prepare(
     """
     graph, build = _network(recipe)
     for_faults, for_images = np.random.default_rng(recipe.seed).spawn(2)
-    if recipe.fault_list is not None:
-        faults = load_faults(recipe.fault_list, graph=graph)
-    else:
-        assert recipe.faults is not None, "the recipe has one of the two"
-        faults = draw_faults(graph, recipe.faults, rng=for_faults, build=build)
-    if faults.transient and Engine.RTL in recipe.engines:
-        _check_registers(build, faults)
+    faults, storage = _faults(recipe, graph, build, for_faults)
     x, labels = data
     if recipe.images > len(x):
         raise InputError(f"images: {recipe.images} wanted, but {recipe.data!r} has {len(x)}")
@@ -158,7 +155,7 @@ def prepare(
     campaign = Campaign(
         recipe, graph, build, faults, images, x, labels, prediction, stopping=stopping
     )
-    return replace(campaign, key=campaign.digest())
+    return replace(campaign, key=campaign.digest(), storage=storage)
 
 
 def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
@@ -167,6 +164,26 @@ def _network(recipe: Recipe) -> tuple[Graph, Build | None]:
         return load_graph(recipe.graph), None
     build = load_build(recipe.build)
     return build.graph(), build
+
+
+def _faults(
+    recipe: Recipe, graph: Graph, build: Build | None, rng: np.random.Generator
+) -> tuple[FaultList, Storage | None]:
+    """The list to try, and where the rates of its bits are known, these."""
+    storage = None
+    if recipe.fit is not None:
+        assert build is not None, "the recipe demands a build for rates"
+        storage = Storage.of(build, recipe.fit.rates())
+    if recipe.fault_list is not None:
+        faults = load_faults(recipe.fault_list, graph=graph)
+    else:
+        assert recipe.faults is not None, "the recipe has one of the two"
+        faults = draw_faults(graph, recipe.faults, rng=rng, build=build, storage=storage)
+    if storage is not None and faults.model != "single":
+        raise InputError("faults: [fit] is about single upsets, drawn by strata; leave it out")
+    if faults.transient and Engine.RTL in recipe.engines:
+        _check_registers(build, faults)
+    return faults, storage
 
 
 def _check_registers(build: Build | None, faults: FaultList) -> None:

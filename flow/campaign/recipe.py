@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from flow.campaign.faultmodel import MODELS, Burst, FaultModel, Single
+from flow.campaign.fit import Fit
 from flow.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,6 +59,7 @@ class Recipe(BaseModel):
     workers: Annotated[int, Field(strict=True, ge=1)] = 1  # processes
     executor: Executor = Executor.PROCESSES
     scheduler: str | None = None  # address of a Dask scheduler, as tcp://host:8786
+    fit: Fit | None = None  # rates of upsets, for an estimate of failures
     certify: bool | None = None  # compare with the exact single-flip analysis; None: single flips
 
     @model_validator(mode="before")
@@ -96,6 +98,14 @@ class Recipe(BaseModel):
             raise ValueError("executor 'dask' and 'scheduler' go together")
         if isinstance(self.faults, Burst) and self.build is None:
             raise ValueError("bursts strike memory words; they need 'build', a build directory")
+        if self.fit is not None and self.build is None:
+            raise ValueError("[fit] asks in which memory a bit is; give 'build', a build directory")
+        if self.fit is not None and not isinstance(self.faults, Single | None):
+            raise ValueError("[fit] is about single upsets; the fault model must be 'single'")
+        if isinstance(self.faults, Single) and self.faults.allocate == "fit" and self.fit is None:
+            raise ValueError("'allocate' is \"fit\" without rates; give them in [fit]")
+        if isinstance(self.faults, Single) and self.faults.sequential and self.fit is not None:
+            raise ValueError("[fit] needs the whole list; leave 'sequential' out")
         if self.certify and not isinstance(self.faults, Single | None):
             raise ValueError("only single flips can be certified; leave 'certify' out")
         return self

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from flow.atomic import write_json
 from flow.campaign.execute import execute
 from flow.campaign.faultfile import load_faults, save_faults
+from flow.campaign.fit_estimate import STORAGE, save_storage
+from flow.campaign.fit_estimate import TABLE as RATES
 from flow.campaign.lock import LOCK, directory_lock
 from flow.campaign.pool import in_cluster, in_processes
 from flow.campaign.prepare import CAMPAIGN, Campaign, describe, prepare, read_description
@@ -102,6 +104,8 @@ def run_campaign(
     with directory_lock(out):
         _sweep(out)
         _claim(campaign, out, resume=resume)
+        if campaign.storage is not None:  # decides no row: other rates give another estimate
+            save_storage(campaign.storage, campaign.faults, out)
         seconds = completed(out, campaign.units, campaign=campaign.key, images=len(campaign.images))
         resumed = len(seconds)
         watch = _watch(campaign, out)
@@ -159,7 +163,7 @@ def clear(out: Path) -> None:
     """Remove the campaign that ``out`` holds, and nothing else; refused while one is running."""
     with directory_lock(out):
         (out / CAMPAIGN).unlink()  # first: without it the rest is no campaign
-        for name in (FAULTS, RECORD, REPRODUCER):
+        for name in (FAULTS, RECORD, REPRODUCER, RATES, STORAGE):
             (out / name).unlink(missing_ok=True)
         for shard in (out / SHARDS).glob("*"):
             shard.unlink()
@@ -168,7 +172,9 @@ def clear(out: Path) -> None:
 def _sweep(out: Path) -> None:
     """Remove what a killed run was writing; only the holder of the lock may."""
     leftovers = [
-        p for name in (FAULTS, CAMPAIGN, RECORD, REPRODUCER) for p in out.glob(f".{name}.*")
+        p
+        for name in (FAULTS, CAMPAIGN, RECORD, REPRODUCER, RATES, STORAGE)
+        for p in out.glob(f".{name}.*")
     ]
     for leftover in [*leftovers, *(out / SHARDS).glob(".*")]:
         leftover.unlink()

@@ -49,11 +49,17 @@ def sample_size(population: int, *, margin: float, confidence: float, share: flo
     return math.ceil(population * spread / (margin**2 * (population - 1) + spread))
 
 
-def allocate(sizes: Sequence[int], *, count: int, minimum: int) -> Array:
+def allocate(
+    sizes: Sequence[int],
+    *,
+    count: int,
+    minimum: int,
+    weights: NDArray[np.float64] | None = None,
+) -> Array:
     """How many faults to draw from strata of ``sizes``: ``count`` in all, or what minima need.
 
     Each stratum gives at least ``minimum`` (all it has, where it has fewer), the rest is shared in
-    proportion to size by largest remainder.
+    proportion to size by largest remainder, or to ``weights``, no stratum giving more than it has.
     """
     available = np.asarray(sizes, dtype=np.int64)
     if count > available.sum():
@@ -62,6 +68,8 @@ def allocate(sizes: Sequence[int], *, count: int, minimum: int) -> Array:
         )
     drawn: Array = np.minimum(available, minimum)
     left = count - int(drawn.sum())
+    if left > 0 and weights is not None and (weights > 0).any():
+        return _by_weight(available, drawn, left, weights)
     if left > 0:
         room = available - drawn
         share, remainder = np.divmod(left * room, room.sum())
@@ -70,20 +78,43 @@ def allocate(sizes: Sequence[int], *, count: int, minimum: int) -> Array:
     return drawn
 
 
+def _by_weight(available: Array, drawn: Array, left: int, weights: NDArray[np.float64]) -> Array:
+    """``drawn`` and ``left`` more, in proportion to ``weights`` among strata with bits left."""
+    drawn = drawn.copy()
+    while left > 0:
+        room = available - drawn
+        share = np.where(room > 0, weights, 0.0)
+        if not share.any():  # what nothing upsets comes last
+            share = room.astype(np.float64)
+        exact = left * share / share.sum()
+        step = np.minimum(np.floor(exact).astype(np.int64), room)
+        if not step.any():  # fewer than there are strata
+            step[np.argsort(-exact, kind="stable")[:left]] = 1
+        drawn += step
+        left -= int(step.sum())
+    return drawn
+
+
 def sample_bits(
-    bits: StoredBits, count: int, *, rng: np.random.Generator, minimum: int = 2
+    bits: StoredBits,
+    count: int,
+    *,
+    rng: np.random.Generator,
+    minimum: int = 2,
+    weights: NDArray[np.float64] | None = None,
 ) -> Array:
     """At least ``count`` distinct numbers of stored bits that touch every stratum, ascending.
 
     Every memory, every parameter and every bit position is hit ``minimum`` times or more (or
-    wholly), so weights and thresholds, sign bits included, are all covered.
+    wholly), so weights and thresholds, sign bits included, are all covered. Draws beyond that are
+    in proportion to the strata's sizes, or to ``weights`` in the order of ``strata``.
 
     Raises:
         InputError: there are fewer than ``count`` bits.
     """
     groups = [(block, bit) for block in bits.blocks for bit in range(block.bits)]
     sizes = [block.size // block.bits for block, _ in groups]
-    drawn = allocate(sizes, count=count, minimum=minimum)
+    drawn = allocate(sizes, count=count, minimum=minimum, weights=weights)
     found = [
         block.first + bit + block.bits * rng.choice(size, int(amount), replace=False)
         for (block, bit), size, amount in zip(groups, sizes, drawn, strict=True)

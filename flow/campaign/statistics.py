@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta, hypergeom, norm
 
+AT_ONCE = 1 << 20  # counts of a bootstrap that are held at once
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A share with its interval, all within 0..1."""
+    """A share with its interval, all within 0..1; of a total, not below 0."""
 
     value: float
     lo: float
@@ -58,7 +60,7 @@ def zero_event_bound(trials: int, *, confidence: float = 0.95) -> float:
 
 
 def stratified_zero_bound(
-    sizes: Sequence[int], draws: Sequence[int], *, confidence: float = 0.95
+    sizes: Sequence[float], draws: Sequence[int], *, confidence: float = 0.95
 ) -> float:
     """The one-sided upper bound on ``sum (N_h / N) p_h`` after no event in any stratum.
 
@@ -123,21 +125,61 @@ def stratified(
         ValueError: a stratum with several bits has a single draw, which carries no spread.
     """
     total = sum(sizes)
+    rates = [1 / total] * len(sizes)
+    found = stratified_total(
+        sizes, shares, rates, rng=rng, confidence=confidence, resamples=resamples
+    )
+    return Estimate(found.value, found.lo, min(1.0, found.hi))
+
+
+def stratified_total(
+    sizes: Sequence[int],
+    shares: Sequence[NDArray[np.float64]],
+    rates: Sequence[float],
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> Estimate:
+    """``sum N_h r_h p_h`` with the bootstrap of :func:`stratified`; no share, so it may exceed 1.
+
+    Args:
+        rates: what one bit of each stratum counts, r_h.
+
+    Raises:
+        ValueError: as :func:`stratified`.
+    """
     value = 0.0
     spread = np.zeros(resamples)
-    for size, share in zip(sizes, shares, strict=True):
+    for size, share, rate in zip(sizes, shares, rates, strict=True):
         drawn = len(share)
         if not 1 <= drawn <= size or (drawn == 1 and size > 1):
             raise ValueError(f"{drawn} draws from a stratum of {size}: draw at least 2, or all")
         mean = float(share.mean())
-        value += size / total * mean
+        value += size * rate * mean
         if drawn < size:
-            means = share[rng.integers(0, drawn, (resamples, drawn))].mean(axis=1)
             scale = math.sqrt((1 - drawn / size) * drawn / (drawn - 1))
-            spread += size / total * scale * (means - mean)
+            spread += size * rate * scale * (_means(share, rng, resamples) - mean)
     tail = (1 - confidence) / 2
     lo, hi = np.quantile(value + spread, [tail, 1 - tail])
-    return Estimate(value, max(0.0, float(lo)), min(1.0, float(hi)))
+    return Estimate(value, max(0.0, float(lo)), float(hi))
+
+
+def _means(
+    share: NDArray[np.float64], rng: np.random.Generator, resamples: int
+) -> NDArray[np.float64]:
+    """Means of ``resamples`` samples with replacement from ``share``, each as large.
+
+    How often each distinct number comes is multinomial, so a million faults take no more room than
+    their numbers are distinct.
+    """
+    numbers, times = np.unique(share, return_counts=True)
+    at_once = max(1, AT_ONCE // len(numbers))
+    parts = [
+        rng.multinomial(len(share), times / len(share), min(at_once, resamples - first)) @ numbers
+        for first in range(0, resamples, at_once)
+    ]
+    return np.asarray(np.concatenate(parts) / len(share))
 
 
 def _check(events: float, trials: float, confidence: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flow.campaign.fit_estimate import fit_record
 from flow.campaign.show import By, critical_share, direction_counts, shares
 from flow.errors import InputError
 
@@ -30,6 +31,7 @@ def summary(out: Path) -> dict[str, Any]:
         "directions": direction_counts(out),
         "changed_share": changed,
         "critical_share": asdict(critical_share(out, rng=np.random.default_rng(seed))),
+        **fit_record(out, rng=np.random.default_rng(seed)),
         "by_parameter": [asdict(share) for share in shares(out, By.PARAMETER)],
         "by_level": [asdict(share) for share in shares(out, By.LEVEL)],
         "by_bit": [asdict(share) for share in shares(out, By.BIT)],

@@ -91,6 +91,28 @@ def memory(
     return Resources(lut=cells * RAM_TABLES + bits * (ceil(words / 16) - 1), ff=bits)
 
 
+class MemoryKind(StrEnum):
+    """In what a stored bit is held, as radiation sees it."""
+
+    CONFIGURATION = "configuration"  # a constant in look-up tables
+    BLOCK = "block"
+    DISTRIBUTED = "distributed"
+    FLIP_FLOP = "flip_flop"
+
+
+def memory_kind(
+    words: int, bits: int, family: Family, style: MemoryStyle = MemoryStyle.AUTO
+) -> MemoryKind:
+    """What :func:`memory` makes of ``words`` of ``bits`` bits."""
+    if style is MemoryStyle.ROM:
+        return MemoryKind.CONFIGURATION
+    cells = memory(words, bits, family, style)
+    if cells.bram:
+        return MemoryKind.BLOCK
+    # Distributed RAM has a register for the word that is read, and no other.
+    return MemoryKind.FLIP_FLOP if cells.ff > bits else MemoryKind.DISTRIBUTED
+
+
 def _constants(words: int, bits: int) -> Resources:
     """Words in tables of sixteen, and what chooses between the tables."""
     tables = ceil(words / 16)

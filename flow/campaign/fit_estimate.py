@@ -48,6 +48,14 @@ class FitRow:
     critical: Estimate
     detected: Estimate
 
+    def flat(self) -> dict[str, Any]:
+        """As one row of a table: an effect's ends of interval behind it."""
+        row: dict[str, Any] = {"storage": self.storage, "bits": self.bits, "upsets": self.upsets}
+        for effect in EFFECTS:
+            found: Estimate = getattr(self, effect)
+            row |= {effect: found.value, f"{effect}_lo": found.lo, f"{effect}_hi": found.hi}
+        return row
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
@@ -93,14 +101,15 @@ def fit_estimate(
 
 
 def fit_record(directory: Path, *, rng: np.random.Generator) -> dict[str, Any]:
-    """The estimate as JSON: source of the rates, rows, and hours to a critical answer."""
+    """The estimate as JSON: rows, where the rates are from, and the mean hours to a critical answer
+    within the interval; nothing for a campaign without ``[fit]``."""
     rows = fit_estimate(directory, rng=rng)
     if not rows:
         return {}
     critical = rows[-1].critical
     hours = [None if not rate else HOURS / rate for rate in (critical.hi, critical.lo)]
     return {
-        "fit": [asdict(row) for row in rows],
+        "fit": [row.flat() for row in rows],
         "fit_source": _record(directory)["source"],
         "hours_to_critical": {"at_least": hours[0], "at_most": hours[1]},
     }
@@ -171,7 +180,8 @@ def _per_fault(directory: Path) -> dict[str, NDArray[Any]]:
             database.read_parquet(str(path)).create_view("storages")
             found = database.execute(
                 f"""
-                SELECT * FROM (SELECT fault, count(*) AS pairs, {counts} FROM results GROUP BY fault)
+                SELECT *
+                FROM (SELECT fault, count(*) AS pairs, {counts} FROM results GROUP BY fault)
                 JOIN (SELECT fault, node, parameter, bit FROM faults) USING (fault)
                 JOIN storages USING (fault) ORDER BY fault
                 """

@@ -98,6 +98,12 @@ class Recipe(BaseModel):
             raise ValueError("executor 'dask' and 'scheduler' go together")
         if isinstance(self.faults, Burst) and self.build is None:
             raise ValueError("bursts strike memory words; they need 'build', a build directory")
+        if self.certify and not isinstance(self.faults, Single | None):
+            raise ValueError("only single flips can be certified; leave 'certify' out")
+        return self
+
+    @model_validator(mode="after")
+    def _rates(self) -> Recipe:
         if self.fit is not None and self.build is None:
             raise ValueError("[fit] asks in which memory a bit is; give 'build', a build directory")
         if self.fit is not None and not isinstance(self.faults, Single | None):
@@ -106,8 +112,6 @@ class Recipe(BaseModel):
             raise ValueError("'allocate' is \"fit\" without rates; give them in [fit]")
         if isinstance(self.faults, Single) and self.faults.sequential and self.fit is not None:
             raise ValueError("[fit] needs the whole list; leave 'sequential' out")
-        if self.certify and not isinstance(self.faults, Single | None):
-            raise ValueError("only single flips can be certified; leave 'certify' out")
         return self
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 import duckdb
 import numpy as np
-from numpy.typing import NDArray
 
 from flow.campaign.faultlist import INDEPENDENT
 from flow.campaign.outcome import Direction, Outcome

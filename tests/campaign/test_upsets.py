@@ -39,7 +39,7 @@ def finished(tmp_path_factory, compiled):
     """A build, and the folder of a campaign that nobody disturbed."""
     folder = tmp_path_factory.mktemp("registers")
     make_build(folder / "build")
-    run(folder / "build", folder / "out", compiled)
+    run(folder / "build", folder / "out", compiled, fit={"source": "made up", "flip_flop": 8.0})
     return folder / "build", folder / "out"
 
 
@@ -156,6 +156,10 @@ def test_every_group_of_a_table_together_is_the_whole_campaign(finished):
     assert units == ["u_act0", "u_act0_fifo", "u_argmax", "u_fc0", "u_fc1"]
     (total,) = upset_shares(out)
     assert 0 < total.failing.lo < total.failing.value < total.failing.hi < 1
+    (row,) = summary["fit"]
+    assert row["upsets"] == pytest.approx(summary["flip_flops"] * 8e-6)
+    assert row["failing_hi"] == pytest.approx(row["upsets"] * total.failing.hi)
+    assert summary["fit_source"] == "made up"
     (first, *_) = upset_shares(out, UpsetsBy.CYCLE)
     assert first.group.startswith("cycles 0")
     assert Outcome.CORRECTED not in first.outcomes

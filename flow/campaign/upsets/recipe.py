@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from flow.campaign.fit import Fit
+
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -31,5 +33,6 @@ class UpsetRecipe(BaseModel):
     follow: Count = 1  # images after it, without a reset
     accept: Annotated[int, Field(strict=True, ge=1, le=256)] = 256  # chance in 256 per cycle
     patience: Annotated[int, Field(strict=True, ge=2)] = 4  # clean latencies until a run hangs
+    fit: Fit | None = None  # the rate of flip-flops, for an estimate of failures
     unit: Count = 256  # upsets in one shard
     workers: Count = 1  # processes

@@ -24,6 +24,7 @@ from flow.campaign.model import reference
 from flow.campaign.pool import in_processes
 from flow.campaign.run import OtherCampaignError
 from flow.campaign.shards import SHARDS, Unit, units
+from flow.campaign.upsets.fit import rate_of
 from flow.campaign.upsets.outcome import outcome_rows
 from flow.campaign.upsets.population import Drawn, Population, draw
 from flow.campaign.upsets.recipe import UpsetRecipe
@@ -129,6 +130,7 @@ def run_upsets(
         ClaimError: the clean RTL is not the model, or an upset outlived a reset.
         InputError: ``out`` holds something else or is in use, or recipe and data do not fit.
     """
+    rate = rate_of(recipe.fit)
     with directory_lock(out):
         campaign = prepare_upsets(recipe, data, cache=cache)
         _claim(campaign, out, resume=resume)
@@ -157,6 +159,7 @@ def run_upsets(
             "units": len(campaign.units),
             "units_resumed": resumed,
             "seconds": round(sum(seconds.values()), 3),
+            **rate,
         }
         write_json(out / RECORD, record)
     return record

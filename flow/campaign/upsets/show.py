@@ -22,6 +22,7 @@ from flow.campaign.outcome import Direction, Outcome
 from flow.campaign.shards import shard_path, units
 from flow.campaign.show import fetched
 from flow.campaign.statistics import Estimate, wilson
+from flow.campaign.upsets.fit import upset_fit
 from flow.campaign.upsets.run import CAMPAIGN, RECORD, UPSETS, read_upset_description
 from flow.campaign.upsets.shards import completed_upsets
 from flow.errors import InputError
@@ -123,7 +124,8 @@ def upset_summary(directory: Path) -> dict[str, Any]:
     (directions,) = _query(directory, f"SELECT {ways} FROM results")
     (total,) = upset_shares(directory)
     tables = {f"by_{by}": [asdict(s) for s in upset_shares(directory, by)] for by in UpsetsBy}
-    return record | {"outcomes": total.outcomes, "directions": directions} | tables
+    rates = upset_fit(record, failing=total.failing, persistent=total.persistent)
+    return record | {"outcomes": total.outcomes, "directions": directions} | rates | tables
 
 
 def upset_rows(shares: tuple[UpsetShare, ...]) -> list[dict[str, Any]]:

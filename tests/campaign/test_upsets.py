@@ -39,7 +39,7 @@ def finished(tmp_path_factory, compiled):
     """A build, and the folder of a campaign that nobody disturbed."""
     folder = tmp_path_factory.mktemp("registers")
     make_build(folder / "build")
-    run(folder / "build", folder / "out", compiled, fit={"source": "made up", "flip_flop": 8.0})
+    run(folder / "build", folder / "out", compiled)
     return folder / "build", folder / "out"
 
 

@@ -26,7 +26,8 @@ def make_build(directory):
 
 
 def recipe(directory, **settings):
-    chosen = {"images": 9, "upsets": 300, "seed": 5, "unit": 64, "per_register": 2} | settings
+    chosen = {"images": 9, "upsets": 300, "seed": 5, "unit": 64, "per_register": 2}
+    chosen |= {"fit": {"source": "made up", "flip_flop": 8.0}} | settings
     return UpsetRecipe(target="registers", name="small", build=directory, data="random", **chosen)
 
 

@@ -18,8 +18,9 @@ def fully_connected(
     one scale times integers.
     """
     layers, size = [pixels(pixel)], inputs
-    for hidden in network.hidden:
-        layers.append(linear(size, hidden, bits=network.weight_bits))
+    *widths, last = network.widths
+    for hidden, bits in zip(network.hidden, widths, strict=True):
+        layers.append(linear(size, hidden, bits=bits))
         layers += [nn.BatchNorm1d(hidden), activation(network.activation_bits)]
         size = hidden
-    return nn.Sequential(*layers, linear(size, classes, bits=network.weight_bits))
+    return nn.Sequential(*layers, linear(size, classes, bits=last))

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from flow.errors import InputError
 from models.methods import METHODS, AnyMethod
-from models.table import Bits, Positive, Table, WeightBits
+from models.table import WIDTHS, Bits, EachWeightBits, Positive, Table, WeightBits
 
 
 class FullyConnected(Table):
@@ -18,8 +18,18 @@ class FullyConnected(Table):
 
     kind: Literal["fully-connected"]
     hidden: list[Positive] = Field(min_length=1)
-    weight_bits: WeightBits
+    weight_bits: EachWeightBits
     activation_bits: Bits
+
+    @model_validator(mode="after")
+    def _each(self) -> Self:
+        _ = self.widths
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The bits of the weights of each layer, in order."""
+        return _widths(self.weight_bits, len(self.hidden) + 1)
 
 
 class Convolutional(Table):
@@ -38,6 +48,11 @@ class Convolutional(Table):
             raise ValueError(f"{self.kind} pads with 0, which is no sign; use 2 bits or more")
         return self
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The bits of the weights, the same in all layers."""
+        return (self.weight_bits,)
+
 
 class Stack(Table):
     """Convolutions one behind the other, then dense layers; no shortcut, no pool."""
@@ -45,7 +60,7 @@ class Stack(Table):
     kind: Literal["stack"]
     convolutions: list[tuple[Positive, Positive, Positive]] = Field(min_length=1)
     dense: list[Positive] = Field(default=[])  # units of the hidden dense layers
-    weight_bits: WeightBits
+    weight_bits: EachWeightBits
     activation_bits: Bits
     padded: bool = False
 
@@ -62,7 +77,21 @@ class Stack(Table):
     def _centred(self) -> Self:
         if self.padded and any(kernel % 2 == 0 for _, kernel, _ in self.convolutions):
             raise ValueError("a padded kernel needs a middle; use odd ones")
+        _ = self.widths
         return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The bits of the weights of each layer, in order."""
+        return _widths(self.weight_bits, len(self.convolutions) + len(self.dense) + 1)
+
+
+def _widths(bits: int | list[int], layers: int) -> tuple[int, ...]:
+    if isinstance(bits, int):
+        return (bits,) * layers
+    if len(bits) != layers:
+        raise ValueError(f"weight_bits has {len(bits)} widths for {layers} layers; give one each")
+    return tuple(bits)
 
 
 Network = FullyConnected | Convolutional | Stack
@@ -148,6 +177,7 @@ def _first_error(error: ValidationError) -> str:
         kinds = {"fully-connected": FullyConnected, "stack": Stack}
         table = kinds.get(place[1], Convolutional) if len(place) > 1 else Recipe
         place = ["network", *place[2:]]  # without the kind
+        place = [part for part in place if part not in WIDTHS]
     elif place[:1] == ["method"] and len(place) > 2:
         table = next(m for m in METHODS if m.model_fields["kind"].annotation == Literal[place[2]])
         place = [*place[:2], *place[3:]]

@@ -25,6 +25,7 @@ from flow.schedule.area import expected
 from models.data import load_dataset
 from models.export import export, lowered
 from models.recipe import Recipe, recipe_of
+from models.toml_text import toml
 from models.train import train
 
 Progress = Callable[[int, int], None]
@@ -237,19 +238,6 @@ def best_recipe(space: Space, rows: list[dict[str, Any]]) -> str:
         raise ClaimError(f"{space.name}: no trial was completed; raise --trials")
     picked = {key: rows[0][key] for key in space.choices}
     return toml(space.recipe(picked).model_dump(mode="json", exclude_unset=True))
-
-
-def toml(values: Mapping[str, Any]) -> str:
-    """Tables of scalars and lists, and arrays of such tables, as TOML."""
-    lines, tables = [], []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            tables.append(f"\n[{key}]\n{toml(value)}")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            tables += [f"\n[[{key}]]\n{toml(row)}" for row in value]
-        else:
-            lines.append(f"{key} = {json.dumps(value)}\n")
-    return "".join(lines + tables)
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -24,7 +24,7 @@ def stack(network: Stack, *, shape: tuple[int, ...], classes: int, pixel: IntTyp
     Raises:
         InputError: a kernel does not fit into the image that reaches it.
     """
-    bits, levels = network.weight_bits, network.activation_bits
+    bits, levels = iter(network.widths), network.activation_bits
     (height, width, size), layers = shape, [pixels(pixel)]
     for number, (filters, kernel, stride) in enumerate(network.convolutions):
         margin = kernel // 2 if network.padded else 0
@@ -36,12 +36,12 @@ def stack(network: Stack, *, shape: tuple[int, ...], classes: int, pixel: IntTyp
         height, width = ((n + 2 * margin - kernel) // stride + 1 for n in (height, width))
         if margin:
             layers.append(nn.ConstantPad2d(margin, -1.0 if number and levels == 1 else 0.0))
-        layers.append(convolution(size, filters, kernel, bits=bits, stride=stride))
+        layers.append(convolution(size, filters, kernel, bits=next(bits), stride=stride))
         layers += [nn.BatchNorm2d(filters), activation(levels)]
         size = filters
     layers.append(nn.Flatten())
     size *= height * width
     for units in network.dense:
-        layers += [linear(size, units, bits=bits), nn.BatchNorm1d(units), activation(levels)]
+        layers += [linear(size, units, bits=next(bits)), nn.BatchNorm1d(units), activation(levels)]
         size = units
-    return nn.Sequential(*layers, linear(size, classes, bits=bits))
+    return nn.Sequential(*layers, linear(size, classes, bits=next(bits)))

@@ -112,6 +112,31 @@ def search(
 
 
 @verbs.command()
+def widths(
+    recipe: TrainRecipe,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The recipe with its widths.")],
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Stored weight bits; as many as the recipe's widths.")
+    ] = None,
+    least: Annotated[int, typer.Option(help="Bits of a weight, at least.")] = 2,
+    most: Annotated[int, typer.Option(help="Bits at most, and of the reference.")] = 8,
+    json: Json = False,
+) -> None:
+    """Choose the bits of each layer's weights by Lipschitz constants, and write them as a recipe.
+
+    A network of fine weights is trained first; a killed run goes on behind its last whole epoch.
+    """
+    from models.mixed_widths import choose_widths
+
+    with progress(f"widths {recipe.stem}") as step:
+        record = choose_widths(
+            recipe, output, data_root=data_root(), least=least, most=most, budget=budget,
+            progress=step,
+        )  # fmt: skip
+    _tell(signed(record), as_json=json)
+
+
+@verbs.command()
 def lower(
     model: Network,
     output: To,
@@ -164,7 +189,7 @@ def _tell(record: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         emit(record, as_json=True)
         return
-    for name in ("nodes", "changes"):
+    for name in ("nodes", "changes", "layers"):
         print_rows(record.pop(name, []))
     emit(record, as_json=False)
 

@@ -16,6 +16,7 @@ from models.measures.gradients import GradientAttacks
 from models.measures.measure import Measure
 from models.measures.size import Size
 from models.measures.smoothed import Smoothed
+from models.measures.weight_radius import WeightRadius
 from models.measures.worst_flip import WorstFlip
 
 MEASURES: tuple[type[Measure], ...] = (
@@ -28,5 +29,6 @@ MEASURES: tuple[type[Measure], ...] = (
     WorstFlip,
     BitErrors,
     GradientAttacks,
+    WeightRadius,
 )
 AnyMeasure = Annotated[reduce(or_, MEASURES), Field(discriminator="kind")]

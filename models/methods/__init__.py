@@ -14,8 +14,10 @@ from models.methods.clipping import Clipping
 from models.methods.qa_ibp import QaIbp
 from models.methods.ra_bnn import RaBnn
 from models.methods.randbet import RandBET
+from models.methods.rounding import Rounding
 from models.methods.smoothing import Smoothing
 from models.methods.wcat import WCAT
+from models.methods.weight_radius import WeightRadius
 from models.objective import Method
 
 METHODS: tuple[type[Method], ...] = (
@@ -27,5 +29,7 @@ METHODS: tuple[type[Method], ...] = (
     RandBET,
     WCAT,
     Adversarial,
+    Rounding,
+    WeightRadius,
 )
 AnyMethod = Annotated[reduce(or_, METHODS), Field(discriminator="kind")]

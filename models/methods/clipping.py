@@ -21,7 +21,7 @@ class Clipping(Method):
     limit: Annotated[float, Field(gt=0)]
 
     def check(self, network: Table) -> None:
-        if network.weight_bits == 1:
+        if 1 in network.widths:
             raise ValueError("clipping changes no sign; binary weights need another method")
 
     def around(self, inner: Objective, task: Task) -> Objective:

@@ -26,7 +26,7 @@ class WCAT(Method):
     decay: Annotated[float, Field(ge=0)] = 0.01
 
     def check(self, network: Table) -> None:
-        if network.weight_bits == 1:
+        if 1 in network.widths:
             raise ValueError("wcat changes no sign; binary weights need another method")
 
     def around(self, inner: Objective, task: Task) -> Objective:

@@ -30,6 +30,11 @@ TINY = {
     "clipping": ({"limit": 0.0625}, {"weight_bits": 4, "activation_bits": 4}),
     "randbet": ({"rate": 0.05, "start": 9.0}, {"weight_bits": 2, "activation_bits": 4}),
     "wcat": ({"limit": 0.0625}, {"weight_bits": 4, "activation_bits": 4}),
+    "rounding": ({"calibrate": True}, {"weight_bits": 3, "activation_bits": 4}),
+    "weight-radius": (
+        {"how": "regularised", "start": 0.4, "images": 50},
+        {"weight_bits": 3, "activation_bits": 4},
+    ),
     "pgd": ({"radius": 2, "steps": 2}, {"weight_bits": 4, "activation_bits": 4}),
 }
 KINDS = [m.model_fields["kind"].annotation.__args__[0] for m in METHODS]

@@ -9,7 +9,8 @@ from flow.errors import ClaimError, InputError
 from models import search as module
 from models.export import export, lowered
 from models.recipe import recipe_of
-from models.search import Cost, best_recipe, hardware_cost, load_space, search, toml
+from models.search import Cost, best_recipe, hardware_cost, load_space, search
+from models.toml_text import toml
 
 TEXT = """
 name = "tiny"

@@ -63,13 +63,14 @@ def check(
         ClaimError: a claim does not hold.
     """
     found = load_certificates(path)
-    _same_subject(found, path, graph, x, y)
+    same_subject(found, path, graph, x, y)
     subject = Subject(path, found, graph, x, y, images, progress, sites, part)
     _labels_are_true(subject)
     return RECHECKS[found.claim](subject)
 
 
-def _same_subject(found: CertificateSet, path: Path, graph: Graph, x: Array, y: Array) -> None:
+def same_subject(found: CertificateSet, path: Path, graph: Graph, x: Array, y: Array) -> None:
+    """Raise InputError unless the file is about this graph and these labelled images."""
     if found.graph_digest != digest(graph):
         raise InputError(
             f"{path}: about another graph ({found.graph_digest[:12]}...); certify this"

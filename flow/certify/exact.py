@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +66,43 @@ def exact_flips(
             broken = int(held[at]) + 1
             if 1 <= broken <= flips and fits[broken, image]:
                 lead = ahead[broken, at] - np.where(rivals < label, 0, 1)
-                rival = int(rivals[lead.argmax()])
-                own = added(_of(found, np.array([image])), *_one(last, label, rival, flips))
-                witness[image] = struck_bits(
-                    suffix,
-                    _of(found, np.array([image])),
-                    x[image],
-                    spent=_divided(own[:, 0, 0], broken),
-                    classes=(rival, label),
-                    subset=subset,
-                )
+                pair = int(rivals[lead.argmax()]), label
+                own = _of(found, np.array([image]))
+                strikes = _furthest(suffix, last, own, x[image], pair, broken, subset)
+                changed = int(graph.evaluate(x[[image]], strikes)[0]) != label
+                witness[image] = strikes if changed else None
     return certified, witness
+
+
+def furthest_flips(
+    graph: Graph, image: Array, *, label: int, flips: int, subset: BitSubset
+) -> Iterator[tuple[Fault, ...]]:
+    """For every rival the at most ``flips`` flips that bring it furthest ahead of ``label``, where
+    no register could wrap under so many; errors as ``exact_flips``."""
+    suffix = Suffix.of(graph, subset)
+    last = _last(suffix, subset)
+    found = reach(suffix, image[None], flips=flips, subset=subset)
+    if (found.fits & _logits_fit(suffix, found, last, subset))[flips, 0]:
+        for rival in range(len(last.weights)):
+            if rival != label:
+                yield _furthest(suffix, last, found, image, (rival, label), flips, subset)
+
+
+def _furthest(
+    suffix: Suffix,
+    last: _Last,
+    found: Reach,
+    image: Array,
+    classes: tuple[int, int],
+    flips: int,
+    subset: BitSubset,
+) -> tuple[Fault, ...]:
+    """Of one image: ``flips`` divided among its neurons, and the bits that each spends them on."""
+    rival, label = classes
+    most = len(found.low) - 1
+    gains = added(found, *_one(last, label, rival, most))[:, 0, 0]
+    spent = _divided(gains, flips)
+    return struck_bits(suffix, found, image, spent=spent, classes=classes, subset=subset)
 
 
 def _one(last: _Last, label: int, rival: int, flips: int) -> tuple[Array, Moves, slice]:

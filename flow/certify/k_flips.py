@@ -113,7 +113,7 @@ def k_flips(
                 graph, box, label=label, flips=int(certified[image]) + 1, subset=subset
             ):
                 certified[image] += 1
-    points = _worst_inputs(graph, x, y, radius, correct & (certified < flips) & attack)
+    points = worst_inputs(graph, x, y, radius, correct & (certified < flips) & attack)
     witness: list[tuple[Fault, ...] | None] = []
     for k in range(len(x)):
         open_ = attack and correct[k] and certified[k] < flips
@@ -123,9 +123,7 @@ def k_flips(
     return KFlips(flips, correct, certified, tuple(witness), points, subset, radius)
 
 
-def _worst_inputs(
-    graph: Graph, x: Array, y: Array, radius: int, chosen: NDArray[np.bool_]
-) -> Array:
+def worst_inputs(graph: Graph, x: Array, y: Array, radius: int, chosen: NDArray[np.bool_]) -> Array:
     """The images; those ``chosen`` moved within ``radius`` where that brings a rival closest."""
     points, rows = x.astype(np.int64), np.flatnonzero(chosen)
     if radius and rows.size:

@@ -1,4 +1,4 @@
-"""Verbs of certificates: make them, check them."""
+"""Verbs of certificates: make them, check them, run what they name in RTL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flow.cli.common import images_of, processors, signed
 from flow.console import emit, progress
 from flow.errors import InputError
 from flow.graphfile import load_graph
-from flow.options import Data, Json, Limit, Lowered, Output, Property
+from flow.options import CACHE, Cache, Data, Json, Limit, Lowered, Output, Property, Simulator
 
 verbs = typer.Typer()
 
@@ -130,3 +130,30 @@ def check(
             progress=step,
         )  # fmt: skip
     emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)
+
+
+@verbs.command()
+def confirm(
+    certificate: Annotated[Path, typer.Argument(help="A file that `bitproof certify` wrote.")],
+    graph: Annotated[Path, typer.Option(help="The graph the certificate is about.")],
+    data: Data,
+    build: Annotated[Path, typer.Option(help="The accelerator that is simulated.")],
+    sets: Annotated[
+        int, typer.Option(min=0, help="Worst sets of flips run for each image PROVED.")
+    ] = 3,
+    sim: Annotated[Simulator, typer.Option(help="Of the RTL.")] = Simulator.VERILATOR,
+    cache: Cache = CACHE,
+    output: Output = None,
+    limit: Limit = None,
+    json: Json = False,
+) -> None:
+    """Run a certificate's witnesses, and the worst flips of what it proves, in RTL."""
+    from flow import evidence
+
+    images = images_of(data, limit)
+    with progress(f"confirm {certificate.name}") as step:
+        record = evidence.confirm(
+            certificate, graph, images, build=build, simulator=sim, cache=cache, most=sets,
+            progress=step,
+        )  # fmt: skip
+    emit(signed(record), as_json=json, output=output)

@@ -3,6 +3,7 @@
 from flow.evidence.attacks import attack, attack_inputs
 from flow.evidence.bits import certify_bits
 from flow.evidence.campaigns import campaign
+from flow.evidence.confirm import confirm
 from flow.evidence.inputs import certify_inputs, certify_pixel
 from flow.evidence.smoothing import certify_smoothing
 from flow.evidence.weights import certify_weights
@@ -16,4 +17,5 @@ __all__ = [
     "certify_pixel",
     "certify_smoothing",
     "certify_weights",
+    "confirm",
 ]

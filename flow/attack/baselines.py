@@ -70,14 +70,22 @@ def exhaustive_best_flip(
     temperature = logit_temperature(engine.run_edges(x, (graph.logits,))[graph.logits])
     loss = CrossEntropy(temperature)
 
+    def exact_loss(flips: tuple[Fault, ...]) -> float:
+        return float(loss.each(engine.run_edges(x, (graph.logits,), flips)[graph.logits], y).mean())
+
+    clean_loss = exact_loss(())
+
     def proposals() -> Iterator[Proposal]:
         """The worst flip there is after those before, again and again."""
         flips: tuple[Fault, ...] = ()
+        before = clean_loss
         while (
             flip := best_flip(graph, x, y, score=loss.each, flips=flips, device=device)
         ) is not None:
             flips += (flip,)
-            yield Proposal((flip,))
+            after = exact_loss(flips)
+            yield Proposal((flip,), after - before, after)
+            before = after
 
     return play(
         engine,
@@ -86,6 +94,7 @@ def exhaustive_best_flip(
         seed=seed,
         budget=budget,
         evaluate_on=evaluate_on,
+        clean_loss=clean_loss,
         temperature=temperature,
         progress=progress,
     )

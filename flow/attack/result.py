@@ -24,9 +24,10 @@ class Stop(StrEnum):
 class Step:
     """One committed step: the flips it made, and where it left the network.
 
-    ``gain`` is the rise of the loss that first-order search expected, ``loss`` the exact loss on
-    the attack batch afterwards (both None where the method looks at none), ``hamming_distance``
-    the stored bits that differ from the clean graph: a bit flipped back counts no more.
+    ``gain`` is the rise of the loss that was expected (by first order, or exactly), ``loss`` the
+    exact loss on the attack batch afterwards (both None where the method looks at none),
+    ``hamming_distance`` the stored bits that differ from the clean graph: a bit flipped back counts
+    no more.
     ``success`` is the share of the images meant that get a targeted attack's class.
     """
 

@@ -93,6 +93,54 @@ def attack(
     emit(signed(record), as_json=json, output=output)
 
 
+@verbs.command()
+def protect(
+    graph: Lowered,
+    data: Data,
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Folder for the tables.")],
+    share: Annotated[
+        list[str] | None,
+        typer.Option(help="Of critical faults to keep away; repeat; 0.5, 0.9, 0.99 and 1."),
+    ] = None,
+    build: Annotated[
+        Path | None, typer.Option(help="A build, to protect words of its memories too.")
+    ] = None,
+    flips: Annotated[
+        int | None,
+        typer.Option(min=2, help="Also: memories to protect against any so many flips elsewhere."),
+    ] = None,
+    certified: Annotated[
+        str | None, typer.Option(help="Of --flips: the share of correct images to certify; 1.")
+    ] = None,
+    limit: Limit = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Threads.")] = 1,
+    json: Json = False,
+) -> None:
+    """Rank every stored bit by the images it breaks, and find the smallest sets to protect."""
+    from flow import evidence
+
+    if certified is not None and flips is None:
+        raise InputError("--certified is of --flips; give how many flips")
+    with progress(f"protect {graph.parent.name}") as step:
+        record = evidence.protect(
+            graph,
+            images_of(data, limit),
+            directory=folder,
+            shares=share or evidence.SHARES,
+            build=build,
+            flips=flips,
+            certified=certified or "1",
+            jobs=jobs,
+            progress=step,
+        )
+    if json:
+        emit(signed(record), as_json=True)
+        return
+    rows = [{"which": "", **row} for row in record.pop("sets")]
+    emit(signed(record), as_json=False)
+    print_rows([{k: row[k] for k in (*list(row)[1:7], "which")} for row in rows])
+
+
 @campaigns.command("run")
 def campaign_run(recipe: CampaignRecipe, to: To, cache: Cache = CACHE, json: Json = False) -> None:
     """Start a campaign in a new folder."""

@@ -5,10 +5,12 @@ from flow.evidence.bits import certify_bits
 from flow.evidence.campaigns import campaign
 from flow.evidence.confirm import confirm
 from flow.evidence.inputs import certify_inputs, certify_pixel
+from flow.evidence.protection import SHARES, protect
 from flow.evidence.smoothing import certify_smoothing
 from flow.evidence.weights import certify_weights
 
 __all__ = [
+    "SHARES",
     "attack",
     "attack_inputs",
     "campaign",
@@ -18,4 +20,5 @@ __all__ = [
     "certify_smoothing",
     "certify_weights",
     "confirm",
+    "protect",
 ]

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from flow.build import Build, load_build
+from flow.build import Build, load_build, site_table
 from flow.campaign.execute import run_hls, run_rtl
+from flow.campaign.faultlist import Strike
 from flow.campaign.model import reference
 from flow.campaign.outcome import Answers
 from flow.campaign.reproducer import Answer, Claim, Reproducer, load_reproducer
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.graphfile import digest, load_graph
-from flow.ir import Array, Graph, Kind
+from flow.ir import Array, Graph, Kind, as_flips
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Trace:
     node: str
     changed: int  # Graph.evaluate with the fault against without it
     differing: int  # the batched engine against Graph.evaluate, both with the fault
+    rtl: int | None = None  # the same of RTL, missing elements too; None: it does not show the node
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ def replay(
 ) -> Replay:
     """Run the strike and image of the reproducer at ``path`` in every engine it concerns.
 
-    ``graph`` or ``build`` replace the places written in the file. HLS and RTL show their logits
-    only, so a difference there is attributed to the node that makes them.
+    ``graph`` or ``build`` replace the places written in the file. RTL shows the words that units
+    hand on; HLS shows its logits only, so a difference in it alone is attributed to the node that
+    makes them.
 
     Raises:
         InputError: the file is no reproducer, or the network there is another one.
@@ -60,11 +63,16 @@ def replay(
     except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path}: no case of its network ({error}); run the campaign") from None
     batched = BatchedEngine(network).run_all(x, faults)
+    stored = not any(fault.kind is Kind.TRANSIENT for fault in faults)
+    seen: dict[str, int] = {}
+    if made is not None and stored:  # a transient is put on the streams that would be recorded
+        seen = _rtl_differences(made, x, faults, struck, cache=cache)
     trace = tuple(
         Trace(
             node.name,
             int((struck[node.output] != clean[node.output]).sum()),
             int((batched[node.output] != struck[node.output]).sum()),
+            seen.get(node.name),
         )
         for node in network.nodes
     )
@@ -74,12 +82,12 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
-        if not any(fault.kind is Kind.TRANSIENT for fault in faults):  # HLS has no registers
+        if stored:  # HLS has no registers
             answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
         answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")
-    first_differing = next((t.node for t in trace if t.differing), None)
+    first_differing = next((t.node for t in trace if t.differing or t.rtl), None)
     if first_differing is None and not agree:
         first_differing = _maker(network, network.logits)
     return Replay(
@@ -90,6 +98,24 @@ def replay(
         first_differing=first_differing,
         reproduced=not agree if case.claim is Claim.ENGINES_AGREE else _broken(case, answers),
     )
+
+
+def _rtl_differences(
+    build: Build, x: Array, faults: Strike, wanted: Mapping[str, Array], *, cache: Path
+) -> dict[str, int]:
+    """By node that RTL shows, on how many elements it is not ``wanted``, by edge."""
+    from sim.nodes import simulate_nodes  # a replay in the model needs no simulator
+
+    graph = build.graph()
+    table = site_table(graph, build.plan())
+    sites = [table.site(fault) for fault in as_flips(graph, faults)]
+    found = {}
+    for seen in simulate_nodes(build.directory, x, sites, cache=cache):
+        right = wanted[graph.node(seen.node).output].ravel()
+        came = min(len(right), len(seen.values))
+        wrong = int((seen.values[:came] != right[:came]).sum())
+        found[seen.node] = wrong + abs(len(seen.values) - len(right))
+    return found
 
 
 def _broken(case: Reproducer, answers: Mapping[str, Answer]) -> bool:

@@ -15,9 +15,23 @@ from flow.errors import InputError
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write ``content`` to a temporary name beside ``path``, then rename over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write ``content`` to a temporary name beside ``path``, then rename over it.
+
+    Raises:
+        InputError: the disk is full, or the place cannot be written; what was there is unchanged.
+    """
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _write_beside(path, data)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); make room or choose another place, "
+            "then run the same command again"
+        ) from None
+
+
+def _write_beside(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -54,6 +54,25 @@ def test_a_cluster_gives_the_rows_of_one_process_though_a_worker_is_killed(tmp_p
     assert table_of(tmp_path / "cluster") == table_of(tmp_path / "alone")
 
 
+def test_the_workers_of_a_scheduler_give_the_rows_of_one_process(tmp_path):
+    """Two threads of this process: what is sent and fetched, without the start of processes."""
+    graph = four_bit_network((6, 5, 4), signs=True)
+    data = labelled(graph, 12)
+    run(tmp_path, "alone", graph, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as made:
+            dask = {"executor": "dask", "scheduler": made.scheduler_address}
+            run(tmp_path, "cluster", graph, data, **dask)
+            faults = {"margin": 0.12, "sequential": True, "per_stratum": 2}
+            run(tmp_path, "watched", graph, data, faults=faults, unit=8, **dask)
+    run(tmp_path, "watched-alone", graph, data, faults=faults, unit=8)
+    assert table_of(tmp_path / "cluster") == table_of(tmp_path / "alone")
+    assert table_of(tmp_path / "watched") == table_of(tmp_path / "watched-alone")
+
+
 def test_nobody_at_the_schedulers_address_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setattr("flow.campaign.pool.CONNECT_SECONDS", 0.2)
     graph = four_bit_network((6, 5, 4), signs=True)

@@ -2,21 +2,22 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flow.build import build, load_build
+from flow.build import build, load_build, site_table
 from flow.build.manifest import save_manifest, sha256
 from flow.campaign import Burst, Multiple, Rates, Recipe, Stuck, replay, run_campaign
 from flow.campaign.execute import execute
 from flow.campaign.model import evaluate_faults, reference
 from flow.campaign.prepare import prepare
 from flow.campaign.reproducer import Answer, load_reproducer
+from flow.certify import StoredBits
 from flow.errors import ClaimError, InputError
 from flow.schedule import make_plan
 from sim.accelerator import FaultResponse
+from sim.nodes import simulate_nodes
 from tests.campaign.campaigns import four_bit_network, labelled
 
 pytestmark = pytest.mark.rtl
@@ -36,22 +37,20 @@ def recipe(directory, **settings):
     return Recipe(name="rtl", build=directory, data="random", **chosen)
 
 
-def corrupted(folder, name, change):
-    """A copy of the build with one image changed, as if the generator had written it so."""
+def corrupted(folder, name, change, file="images/fc1.weights.hex"):
+    """A copy of the build with one file changed, as if the generator had written it so."""
     copy = folder / name
     shutil.copytree(folder / "build", copy)
-    image = copy / "images" / "fc1.weights.hex"
-    words = image.read_text().split()
-    image.write_text("\n".join(change(words)) + "\n")
+    path = copy / file
+    path.write_text(change(path.read_text()))
     made = replace(load_build(folder / "build"), directory=copy)
-    relative = str(Path("images") / "fc1.weights.hex")
-    save_manifest(replace(made, files=dict(made.files) | {relative: sha256(image)}))
+    save_manifest(replace(made, files=dict(made.files) | {file: sha256(path)}))
     return copy
 
 
-def flip_lowest_bit(words):
-    first = words[0]
-    return [first[:-1] + f"{int(first[-1], 16) ^ 1:x}", *words[1:]]
+def flip_lowest_bit(text):
+    first, *words = text.split()
+    return "\n".join([first[:-1] + f"{int(first[-1], 16) ^ 1:x}", *words]) + "\n"
 
 
 def test_parity_detects_every_single_flip_in_rtl(network, compiled, tmp_path):
@@ -108,10 +107,51 @@ def test_rtl_with_one_wrong_bit_is_caught_and_its_reproducer_fails_again(network
     assert found.answers["model"] == found.answers["batched"] == case.answers["model"]
     assert found.answers["hls"] == case.answers["rtl"]  # both read the build's images
     assert found.first_differing == "fc1"
+    assert {step.node: step.rtl for step in found.trace if not step.rtl}.keys() == {
+        *("fc0", "act0", "argmax")
+    }
     mended = replay(out / "reproducer.json", cache=compiled, build=folder / "build")
     assert not mended.reproduced
     assert mended.answers["hls"] == mended.answers["model"]
     assert mended.first_differing is None
+
+
+def compare_the_other_way(text):
+    assert " >= " in text
+    return text.replace(" >= ", " < ")
+
+
+def test_a_broken_unit_is_the_first_node_that_differs_in_rtl(network, compiled):
+    folder, data = network
+    wrong = corrupted(folder, "unit", compare_the_other_way, "rtl/threshold.sv")
+    out = folder / "broken"
+    with pytest.raises(ClaimError, match="model and RTL do not agree: "):
+        run_campaign(recipe(wrong, faults=20, unit=8), data, out=out, cache=compiled)
+    found = replay(out / "reproducer.json", cache=compiled)
+    assert found.reproduced
+    assert found.first_differing == "act0"
+    rtl = {step.node: step.rtl for step in found.trace}
+    assert rtl["fc0"] == 0 < rtl["act0"]
+    assert rtl["fc1"] > 0
+    assert rtl["argmax"] is None  # class and logits leave together: the answers show them
+    assert not any(step.differing for step in found.trace)
+    assert found.answers["hls"] == found.answers["model"] != found.answers["rtl"]
+
+
+def test_rtl_shows_every_element_of_every_node_under_faults(network, compiled):
+    folder, (x, _) = network
+    graph = load_build(folder / "build").graph()
+    table = site_table(graph, load_build(folder / "build").plan())
+    bits = StoredBits.of(graph)
+    for struck in ((), (3,), (60, 100)):
+        faults = [bits.fault(k) for k in struck]
+        wanted = graph.evaluate_all(x[:1], faults)
+        sites = [table.site(fault) for fault in faults]
+        seen = simulate_nodes(folder / "build", x[:1], sites, cache=compiled)
+        assert [node.node for node in seen] == ["fc0", "act0", "fc1"]
+        for node in seen:
+            right = wanted[graph.node(node.node).output]
+            np.testing.assert_array_equal(node.values, right.ravel())
 
 
 @pytest.mark.parametrize("wrong", ["class", "logit", "hang"])

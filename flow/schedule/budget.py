@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -102,26 +102,31 @@ def _allowed(node: Local, target: int) -> Iterator[tuple[int, ...]]:
 
 
 def _too_small(graph: Graph, space: Space, device: Device, budget: Resources) -> InputError:
-    """Of the kind that is short by most even where nothing but it is saved."""
-    worst: tuple[float, str, dict[str, int]] = (1.0, "", {})
-    for at, (kind, limit) in enumerate(asdict(budget).items()):
+    """Of the kind that is short by most even where nothing but it is saved; where each kind alone
+    would do, of the one that is short by most where area is saved."""
+    alone = []
+    for at, kind in enumerate(NAMES):
         lut, ff, bram, dsp = (int(place == at) for place in range(4))
-        found = space.least_area(NEVER - 1, (lut, ff, bram, dsp))
-        assert found is not None
-        by_node = {name: int(getattr(used, kind)) for name, used in found.used.items()}
-        worst = max(
-            worst, (sum(by_node.values()) / max(limit, 1), kind, by_node), key=itemgetter(0)
-        )
+        alone.append(_share(space, (lut, ff, bram, dsp), kind, budget))
+    worst, which = max(alone, key=itemgetter(0)), "the smallest folding"
+    if worst[0] <= 1:
+        every = [_share(space, device.weights, kind, budget) for kind in NAMES]
+        worst, which = max(every, key=itemgetter(0)), "the folding of least area"
     _, kind, by_node = worst
-    if not kind:  # each alone would do
-        return InputError(
-            f"graph {graph.name!r}: {device.name} has no room for its tables, flip-flops, block "
-            "RAM and DSP blocks at once; choose a larger device or a smaller network"
-        )
     limit, need = int(getattr(budget, kind)), sum(by_node.values())
     most = max(by_node, key=by_node.__getitem__)
     return InputError(
-        f"graph {graph.name!r}: {device.name} leaves {limit:,} {NAMES[kind]} and the smallest "
-        f"folding takes {need:,}, {need - limit:,} too many; {most!r} takes most, "
-        f"{by_node[most]:,}; choose a larger device or a smaller network"
+        f"graph {graph.name!r}: {device.name} leaves {limit:,} {NAMES[kind]} and {which} takes "
+        f"{need:,}, {need - limit:,} too many; {most!r} takes most, {by_node[most]:,}; choose a "
+        "larger device or a smaller network"
     )
+
+
+def _share(
+    space: Space, weights: Weights, kind: str, budget: Resources
+) -> tuple[float, str, dict[str, int]]:
+    """How much of the budget of ``kind`` the folding of least area takes, and each node of it."""
+    found = space.least_area(NEVER - 1, weights)
+    assert found is not None
+    by_node = {name: int(getattr(used, kind)) for name, used in found.used.items()}
+    return sum(by_node.values()) / max(int(getattr(budget, kind)), 1), kind, by_node

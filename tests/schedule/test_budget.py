@@ -122,3 +122,20 @@ def test_a_device_too_small_is_refused_with_what_is_missing():
         f"graph 'net': LFE5U-85F leaves {least - 7} look-up tables and the smallest folding takes "
         f"{least}, 7 too many; 'fc0' takes most, "
     )
+
+
+def test_a_device_that_has_each_kind_but_not_all_of_them_is_refused_with_what_is_missing():
+    """Fewest look-up tables need block RAM, and no block RAM needs many of them."""
+    graph = binary_network([64, 64, 10])
+    space = foldings(graph)
+    small, flat = (space.least_area(1 << 20, weights) for weights in ((1, 0, 0, 0), (0, 0, 1, 0)))
+    budget = Resources(small.total.lut, ff=99999, bram=flat.total.bram, dsp=0)
+    both = space.least_area(1 << 20, ECP5_85F.weights).total.lut
+
+    with pytest.raises(InputError) as caught:
+        fastest(graph, ECP5_85F, budget)
+
+    assert str(caught.value).startswith(
+        f"graph 'net': LFE5U-85F leaves {budget.lut} look-up tables and the folding of least area "
+        f"takes {both}, {both - budget.lut} too many; 'fc"
+    )

@@ -13,62 +13,40 @@ module axi_input_properties #(
   input logic               ready_i
 );
 
-  logic                            ready, valid, in, out, in_last, out_last;
-  logic [$clog2(Words*Beats+1)-1:0]  in_index;
-  logic [$clog2(Beats+1)-1:0] out_index;
-  logic [1:0]                      in_frame, out_frame;
-  (* anyconst *) logic [1:0]       frame;
-  logic [Bits-1:0]                 data;
-  logic                            begun, early;
+  localparam int InWord = 8*Bytes, OutWord = Bits;
+  localparam int InWords = Words*Beats, OutWords = Beats;
+  localparam int FrameBits = 2, Patience = 1;
+  `include "ends.svh"
+  logic begun, early;
 
   always_comb assume (!last_i || in_last);
 
   axi_input #(
     .Bytes(Bytes), .Words(Words), .Beats(Beats), .Bits(Bits)
   ) dut (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .hold_i (1'b0),
-    .valid_i(valid_i),
-    .ready_o(ready),
-    .data_i (data_i),
-    .last_i (last_i),
-    .valid_o(valid),
-    .ready_i(ready_i),
-    .data_o (data),
-    .begun_o(begun),
-    .early_o(early)
-  );
-
-  ends #(
-    .InBits(8*Bytes), .OutBits(Bits), .InWords(Words*Beats), .OutWords(Beats),
-    .FrameBits(2), .Patience(1)
-  ) u_ends (
-    .clk_i(clk_i), .rst_ni(rst_ni),
-    .in_valid_i(valid_i), .in_ready_i(ready), .in_data_i(data_i),
-    .out_valid_i(valid), .out_ready_i(ready_i), .out_data_i(data),
-    .in_o(in), .in_index_o(in_index), .in_frame_o(in_frame), .in_last_o(in_last),
-    .out_o(out), .out_index_o(out_index), .out_frame_o(out_frame), .out_last_o(out_last)
+    .clk_i(clk_i), .rst_ni(rst_ni), .hold_i(1'b0), .valid_i(valid_i), .ready_o(ready),
+    .data_i(data_i), .last_i(last_i), .valid_o(valid), .ready_i(ready_i), .data_o(data),
+    .begun_o(begun), .early_o(early)
   );
 
   // one beat of one image, gathered by definition
   (* anyconst *) logic [$clog2(Beats+1)-1:0] index;
   logic [8*Bytes*Words-1:0] beat, beat_q;
   logic [7:0]               word;
-  logic                     mine, known, known_q;
+  logic                     here, known, known_q;
 
   assign word = 8'(in_index) - 8'(index) * 8'(Words);
-  assign mine = in_frame == frame && 8'(in_index) >= 8'(index) * 8'(Words) && word < 8'(Words);
+  assign here = in_frame == frame && 8'(in_index) >= 8'(index) * 8'(Words) && word < 8'(Words);
   always_comb begin
     beat = beat_q;
-    if (in && mine) beat[word*8*Bytes +: 8*Bytes] = data_i;
+    if (in && here) beat[word*8*Bytes +: 8*Bytes] = data_i;
   end
   // a beat of one word passes in the cycle in which it comes
-  assign known = known_q || (Words == 1 && valid_i && mine);
+  assign known = known_q || (Words == 1 && valid_i && here);
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || (out && out_frame == frame && out_index == index)) known_q <= 1'b0;
-    else if (in && mine && word == 8'(Words - 1)) known_q <= 1'b1;
+    if (!rst_ni || (asked && ready_i && out_index == index)) known_q <= 1'b0;
+    else if (in && here && word == 8'(Words - 1)) known_q <= 1'b1;
     beat_q <= beat;
   end
   always_comb begin
@@ -76,7 +54,7 @@ module axi_input_properties #(
       assert (!early);
       assert (begun == (in && in_index == '0));
     end
-    if (rst_ni && valid && out_frame == frame && out_index == index) begin
+    if (asked && out_index == index) begin
       assert (known);
       assert (data == ((Words == 1) ? data_i[Bits-1:0] : beat_q[Bits-1:0]));
     end

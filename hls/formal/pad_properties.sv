@@ -11,55 +11,27 @@ module pad_properties #(
   parameter int Right = 1,
   parameter int Value = 2
 ) (
-  input logic              clk_i,
-  input logic              rst_ni,
-  input logic              valid_i,
+  input logic                  clk_i,
+  input logic                  rst_ni,
+  input logic                  valid_i,
   input logic [Lanes*Bits-1:0] data_i,
-  input logic              ready_i
+  input logic                  ready_i
 );
 
   localparam int Beats     = Channels / Lanes;
   localparam int OutHeight = Height + Top + Bottom;
   localparam int OutWidth  = Width + Left + Right;
-
-  logic                          ready, valid, in, out, in_last, out_last;
-  logic [Lanes*Bits-1:0]             data;
-  logic [$clog2(Height*Width*Beats+1)-1:0]     in_index;
-  logic [$clog2(OutHeight*OutWidth*Beats+1)-1:0]    out_index;
-  logic [2-1:0]                    in_frame, out_frame;
-  (* anyconst *) logic [2-1:0]     frame;
+  localparam int InWord = Lanes*Bits, OutWord = Lanes*Bits;
+  localparam int InWords = Height*Width*Beats, OutWords = OutHeight*OutWidth*Beats;
+  localparam int FrameBits = 2, Patience = 1;
+  `include "ends.svh"
 
   pad #(
-    .Height(Height),
-    .Width(Width),
-    .Channels(Channels),
-    .Lanes(Lanes),
-    .Bits(Bits),
-    .Top(Top),
-    .Bottom(Bottom),
-    .Left(Left),
-    .Right(Right),
-    .Value(Value)
+    .Height(Height), .Width(Width), .Channels(Channels), .Lanes(Lanes), .Bits(Bits), .Top(Top),
+    .Bottom(Bottom), .Left(Left), .Right(Right), .Value(Value)
   ) dut (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .valid_i(valid_i),
-    .ready_o(ready),
-    .data_i (data_i),
-    .valid_o(valid),
-    .ready_i(ready_i),
-    .data_o (data)
-  );
-
-  ends #(
-    .InBits(Lanes*Bits), .OutBits(Lanes*Bits), .InWords(Height*Width*Beats), .OutWords(OutHeight*OutWidth*Beats), .FrameBits(2),
-    .Patience(1)
-  ) u_ends (
-    .clk_i(clk_i), .rst_ni(rst_ni),
-    .in_valid_i(valid_i), .in_ready_i(ready), .in_data_i(data_i),
-    .out_valid_i(valid), .out_ready_i(ready_i), .out_data_i(data),
-    .in_o(in), .in_index_o(in_index), .in_frame_o(in_frame), .in_last_o(in_last),
-    .out_o(out), .out_index_o(out_index), .out_frame_o(out_frame), .out_last_o(out_last)
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(valid_i), .ready_o(ready), .data_i(data_i),
+    .valid_o(valid), .ready_i(ready_i), .data_o(data)
   );
 
   logic [$clog2(OutWidth*Beats+1)-1:0] across;
@@ -78,10 +50,10 @@ module pad_properties #(
   (* anyconst *) logic [$clog2(Height*Width*Beats+1)-1:0] index;
   tracked #(.Bits(Lanes*Bits)) u_tracked (
     .clk_i(clk_i), .rst_ni(rst_ni),
-    .arrive_i(in && in_frame == frame && in_index == index), .word_i(data_i),
-    .offered_i(valid && out_frame == frame && image
-               && (32'(row) - Top) * Width * Beats + 32'(across) - Left * Beats == 32'(index)), .offer_i(data),
-    .leave_i(out && out_last && out_frame == frame)
+    .arrive_i(mine && in_index == index), .word_i(data_i),
+    .offered_i(asked && image
+               && (32'(row) - Top) * Width * Beats + 32'(across) - Left * Beats == 32'(index)),
+    .offer_i(data), .leave_i(gone)
   );
 
 endmodule

@@ -14,50 +14,30 @@ module vote_properties #(
   localparam int ClassBits = (Classes > 1) ? $clog2(Classes) : 1;
   localparam int CountBits = $clog2(Votes + 1);
   localparam int OutBits   = ClassBits + Classes*CountBits;
-
-  logic                            ready, valid, in, out, in_last, out_last;
-  logic [$clog2(Votes+1)-1:0]  in_index;
-  logic [$clog2(1+1)-1:0] out_index;
-  logic [1:0]                      in_frame, out_frame;
-  (* anyconst *) logic [1:0]       frame;
-  logic [OutBits-1:0]              data;
+  localparam int InWord = InBits, OutWord = OutBits;
+  localparam int InWords = Votes, OutWords = 1;
+  localparam int FrameBits = 2, Patience = 0;
+  `include "ends.svh"
 
   always_comb assume (32'(data_i[InBits-1 -: ClassBits]) < Classes);
 
   vote #(
     .Classes(Classes), .InBits(InBits), .Votes(Votes)
   ) dut (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .valid_i(valid_i),
-    .ready_o(ready),
-    .data_i (data_i),
-    .valid_o(valid),
-    .ready_i(ready_i),
-    .data_o (data)
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(valid_i), .ready_o(ready), .data_i(data_i),
+    .valid_o(valid), .ready_i(ready_i), .data_o(data)
   );
 
-  ends #(
-    .InBits(InBits), .OutBits(OutBits), .InWords(Votes), .OutWords(1),
-    .FrameBits(2), .Patience(0)
-  ) u_ends (
-    .clk_i(clk_i), .rst_ni(rst_ni),
-    .in_valid_i(valid_i), .in_ready_i(ready), .in_data_i(data_i),
-    .out_valid_i(valid), .out_ready_i(ready_i), .out_data_i(data),
-    .in_o(in), .in_index_o(in_index), .in_frame_o(in_frame), .in_last_o(in_last),
-    .out_o(out), .out_index_o(out_index), .out_frame_o(out_frame), .out_last_o(out_last)
-  );
-
-  logic                         known_q;
   logic [Classes*CountBits-1:0] counts_q;
   logic [CountBits-1:0]         most;
   logic [ClassBits-1:0]         winner;
 
+  arrived u_arrived (
+    .clk_i(clk_i), .rst_ni(rst_ni), .whole_i(mine && in_last), .asked_i(asked), .leave_i(gone)
+  );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || (out && out_frame == frame)) known_q <= 1'b0;
-    else if (in && in_last && in_frame == frame) known_q <= 1'b1;
     for (int c = 0; c < Classes; c++) begin
-      if (in && in_frame == frame)
+      if (mine)
         counts_q[c*CountBits +: CountBits] <=
             ((in_index == '0) ? CountBits'(0) : counts_q[c*CountBits +: CountBits])
             + CountBits'(32'(data_i[InBits-1 -: ClassBits]) == c);
@@ -72,10 +52,7 @@ module vote_properties #(
         most   = counts_q[c*CountBits +: CountBits];
       end
     end
-    if (rst_ni && valid && out_frame == frame) begin
-      assert (known_q);
-      assert (data == {winner, counts_q});
-    end
+    if (asked) assert (data == {winner, counts_q});
   end
 
 endmodule

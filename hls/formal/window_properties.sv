@@ -13,58 +13,29 @@ module window_properties #(
   parameter int DilationW = 1,
   parameter int Groups = 1
 ) (
-  input logic              clk_i,
-  input logic              rst_ni,
-  input logic              valid_i,
+  input logic                  clk_i,
+  input logic                  rst_ni,
+  input logic                  valid_i,
   input logic [Lanes*Bits-1:0] data_i,
-  input logic              ready_i
+  input logic                  ready_i
 );
 
   localparam int Beats      = Channels / Lanes;
   localparam int GroupBeats = Beats / Groups;
   localparam int OutHeight  = (Height - (KernelH - 1) * DilationH - 1) / StrideH + 1;
   localparam int OutWidth   = (Width - (KernelW - 1) * DilationW - 1) / StrideW + 1;
-
-  logic                          ready, valid, in, out, in_last, out_last;
-  logic [Lanes*Bits-1:0]             data;
-  logic [$clog2(Height*Width*Beats+1)-1:0]     in_index;
-  logic [$clog2(OutHeight*OutWidth*KernelH*KernelW*Beats+1)-1:0]    out_index;
-  logic [2-1:0]                    in_frame, out_frame;
-  (* anyconst *) logic [2-1:0]     frame;
+  localparam int InWord = Lanes*Bits, OutWord = Lanes*Bits;
+  localparam int InWords = Height*Width*Beats, OutWords = OutHeight*OutWidth*KernelH*KernelW*Beats;
+  localparam int FrameBits = 2, Patience = 1;
+  `include "ends.svh"
 
   window #(
-    .Height(Height),
-    .Width(Width),
-    .Channels(Channels),
-    .Lanes(Lanes),
-    .Bits(Bits),
-    .KernelH(KernelH),
-    .KernelW(KernelW),
-    .StrideH(StrideH),
-    .StrideW(StrideW),
-    .DilationH(DilationH),
-    .DilationW(DilationW),
-    .Groups(Groups)
+    .Height(Height), .Width(Width), .Channels(Channels), .Lanes(Lanes), .Bits(Bits),
+    .KernelH(KernelH), .KernelW(KernelW), .StrideH(StrideH), .StrideW(StrideW),
+    .DilationH(DilationH), .DilationW(DilationW), .Groups(Groups)
   ) dut (
-    .clk_i  (clk_i),
-    .rst_ni (rst_ni),
-    .valid_i(valid_i),
-    .ready_o(ready),
-    .data_i (data_i),
-    .valid_o(valid),
-    .ready_i(ready_i),
-    .data_o (data)
-  );
-
-  ends #(
-    .InBits(Lanes*Bits), .OutBits(Lanes*Bits), .InWords(Height*Width*Beats), .OutWords(OutHeight*OutWidth*KernelH*KernelW*Beats), .FrameBits(2),
-    .Patience(1)
-  ) u_ends (
-    .clk_i(clk_i), .rst_ni(rst_ni),
-    .in_valid_i(valid_i), .in_ready_i(ready), .in_data_i(data_i),
-    .out_valid_i(valid), .out_ready_i(ready_i), .out_data_i(data),
-    .in_o(in), .in_index_o(in_index), .in_frame_o(in_frame), .in_last_o(in_last),
-    .out_o(out), .out_index_o(out_index), .out_frame_o(out_frame), .out_last_o(out_last)
+    .clk_i(clk_i), .rst_ni(rst_ni), .valid_i(valid_i), .ready_o(ready), .data_i(data_i),
+    .valid_o(valid), .ready_i(ready_i), .data_o(data)
   );
 
   // the word's place: (row, column, group, kh, kw, word of the group), the last one fastest
@@ -100,9 +71,9 @@ module window_properties #(
   (* anyconst *) logic [$clog2(Height*Width*Beats+1)-1:0] index;
   tracked #(.Bits(Lanes*Bits)) u_tracked (
     .clk_i(clk_i), .rst_ni(rst_ni),
-    .arrive_i(in && in_frame == frame && in_index == index), .word_i(data_i),
-    .offered_i(valid && out_frame == frame && (y * 8'(Width) + x) * 8'(Beats) + b == 8'(index)), .offer_i(data),
-    .leave_i(out && out_last && out_frame == frame)
+    .arrive_i(mine && in_index == index), .word_i(data_i),
+    .offered_i(asked && (y * 8'(Width) + x) * 8'(Beats) + b == 8'(index)), .offer_i(data),
+    .leave_i(gone)
   );
 
 endmodule

@@ -1,6 +1,7 @@
 """Area, clock, cycles and simulation speed of the hardware, beside the targets they should meet.
 
 make bench-hw      prints a table. Needs Yosys, nextpnr, Verilator; some ten minutes on two cores.
+python -m tests.bench.hardware PART...      some of it: mvu, routed, tfc, lfc, cnv-w1a1, cnv-w2a2
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,16 +146,19 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def rows() -> Iterator[Row]:
-    """Every row, as it is measured."""
-    yield from mvu()
-    yield from routed()
-    for net, images in ((tfc(), 100_000), (lfc(), 40), (cnv(1), 5), (cnv(2), 4)):
-        yield from simulated(net, images)
+MEASURED: dict[str, Callable[[], Iterator[Row]]] = {
+    "mvu": mvu,
+    "routed": routed,
+    "tfc": lambda: simulated(tfc(), 100_000),
+    "lfc": lambda: simulated(lfc(), 40),
+    "cnv-w1a1": lambda: simulated(cnv(1), 5),
+    "cnv-w2a2": lambda: simulated(cnv(2), 4),
+}
 
 
 if __name__ == "__main__":
     placer = find(FAMILIES["ecp5"].nextpnr)
     print(f"{yosys().name} {yosys().version}, {placer.name} {placer.version}")
-    for what, measured, wanted in rows():
-        print(f"| {what} | {measured} | {wanted} |", flush=True)
+    for part in sys.argv[1:] or MEASURED:
+        for what, measured, wanted in MEASURED[part]():
+            print(f"| {what} | {measured} | {wanted} |", flush=True)

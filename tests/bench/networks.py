@@ -1,8 +1,8 @@
 """What synthesis makes of whole networks: the table that estimates before synthesis are held to.
 
 python -m tests.bench.networks [NAME ...]    synthesises networks of ``models/zoo``, all unless
-named, at their default folding and at a slower one, and writes tests/bench/networks_ecp5.jsonl
-again for them: some minutes each, no placement.
+named (``NAME:search`` with thresholds found by search), at their default folding and at a slower
+one, and writes tests/bench/networks_ecp5.jsonl again for them: some minutes each, no placement.
 """
 
 from __future__ import annotations
@@ -46,8 +46,11 @@ def recorded() -> list[dict[str, Any]]:
 
 
 def zoo(name: str) -> Graph:
-    """A network of ``models/zoo`` as the graph that is built."""
-    return lower(next(entry.path for entry in frozen.entries() if entry.name == name)).graph
+    """A network of ``models/zoo`` as the graph that is built; ``NAME:search`` finds its levels by
+    binary search."""
+    stem, _, form = name.partition(":")
+    path = next(entry.path for entry in frozen.entries() if entry.name == stem)
+    return lower(path, compare=form or "count").graph
 
 
 def folding_of(record: dict[str, Any]) -> dict[str, Folding]:

@@ -57,8 +57,13 @@ def synthesised(module: str, given: str) -> Counter[str]:
 def given(unit: Unit, net: Netlist) -> str:
     """The parameters of ``unit`` as options of ``read_slang``; its image is left out."""
     values = dict(unit.parameters)
-    if unit.memory is not None:
-        values |= {"CfgBits": net.cfg_bits, "CfgFirst": int(unit.memory is net.chain[0])}
+    if unit.memories:
+        values |= {
+            "CfgBits": net.cfg_bits,
+            "CfgFirst": int(unit is net.chain[0]),
+            "CfgMemoryBits": net.cfg_memory_bits,
+            "CfgAddressBits": net.cfg_address_bits,
+        }
     return " ".join(f"-G {name}={value}" for name, value in values.items())
 
 

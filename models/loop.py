@@ -100,50 +100,20 @@ def fit(
         InputError: the checkpoint is of another recipe or damaged; no such accelerator.
         ClaimError: the loss is no number any more; the last checkpoint is kept.
     """
-    settings, course = recipe.training, Course()
-    fabric = machine.fabric(folder)
-    optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
-    wrapped, optimiser = fabric.setup(model, optimiser)
-    best: dict[str, Tensor] | None = None
+    run = _Run.of(recipe, model, objective, examples, random, machine.fabric(folder))
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and path.exists():
-        best = _resume(path, recipe, course, model, optimiser, schedule, random)
+        run.resume(path)
+    settings, course = recipe.training, run.course
     while course.epoch < settings.epochs and not _tired(course, settings.patience):
-        wrapped.train()
-        losses = []
-        parts = batches(len(examples), settings.batch, random)
-        for number, batch in enumerate(parts):
-            done = (course.epoch + number / len(parts)) / settings.epochs
-            own = batch[fabric.global_rank :: fabric.world_size]
-            loss = objective.loss(wrapped, examples.take(own, device=fabric.device), done=done)
-            if not torch.isfinite(loss):
-                raise ClaimError(
-                    f"recipe {recipe.name!r}: loss {loss.item()} in epoch {course.epoch}; "
-                    "lower training.learning_rate"
-                )
-            optimiser.zero_grad()
-            fabric.backward(loss)
-            objective.before_step(model, done=done)
-            optimiser.step()
-            objective.after_step(model, done=done)
-            losses.append(loss.item())
-        schedule.step()
-        score = objective.score(model)
-        if course.note(sum(losses) / len(losses), score):
-            best = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        _log(fabric, course, score, schedule.get_last_lr()[0])
-        if path is not None and fabric.is_global_zero:
-            _save(path, recipe, course, model, optimiser, schedule, random, best)
+        score = run.epoch()
+        if path is not None and run.fabric.is_global_zero:
+            run.save(path)
         if progress is not None:
             progress(course.epoch, settings.epochs)
         if judge is not None and score is not None:
             judge(course.epoch, score)
-    if best is not None:
-        model.load_state_dict(best)
-    for logger in fabric.loggers:
-        logger.finalize("success")
-    return model.cpu().eval(), tuple(course.history)
+    return run.finish(), tuple(course.history)
 
 
 def batches(images: int, size: int, random: torch.Generator) -> list[Tensor]:
@@ -156,42 +126,141 @@ def _tired(course: Course, patience: int) -> bool:
     return bool(patience) and course.epoch - course.best_epoch >= patience
 
 
-def _log(fabric: Fabric, course: Course, score: float | None, rate: float) -> None:
-    values = {"loss": course.history[-1], "learning_rate": rate}
-    if score is not None:
-        values["held_out"] = score
-    fabric.log_dict(values, step=course.epoch)
+@dataclass(slots=True)
+class _Run:
+    """A training run between two epochs, with all that its checkpoint holds."""
 
+    recipe: Recipe
+    model: nn.Sequential
+    objective: Objective
+    examples: Batch
+    random: torch.Generator  # the order of images
+    fabric: Fabric
+    wrapped: nn.Module  # the model as Fabric runs it
+    optimiser: Any
+    schedule: Any
+    course: Course = field(default_factory=Course)
+    best: dict[str, Tensor] | None = None  # weights of the best epoch so far
 
-def _save(
-    path: Path,
-    recipe: Recipe,
-    course: Course,
-    model: nn.Module,
-    optimiser: Any,
-    schedule: Any,
-    random: torch.Generator,
-    best: dict[str, Tensor] | None,
-) -> None:
-    """Write the whole state under a temporary name, then rename it."""
-    state = {
-        "recipe": recipe.model_dump_json(),
-        "course": (course.epoch, course.history, course.best, course.best_epoch),
-        "model": model.state_dict(),
-        "scales": {
-            name: (module.counter, module.buffer, module.value.detach())
-            for name, module in _collecting(model)
-        },
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "random": random.get_state(),
-        "torch": torch.get_rng_state(),
-        "best": best,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        model: nn.Sequential,
+        objective: Objective,
+        examples: Batch,
+        random: torch.Generator,
+        fabric: Fabric,
+    ) -> _Run:
+        """A run in front of its first epoch."""
+        settings = recipe.training
+        optimiser = torch.optim.Adam(model.parameters(), settings.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
+        wrapped, optimiser = fabric.setup(model, optimiser)
+        return cls(recipe, model, objective, examples, random, fabric, wrapped, optimiser, schedule)
+
+    def epoch(self) -> float | None:
+        """Train on every image once, judge, and note what came of it; the score."""
+        self.wrapped.train()
+        parts = batches(len(self.examples), self.recipe.training.batch, self.random)
+        losses = []
+        for number, batch in enumerate(parts):
+            done = (self.course.epoch + number / len(parts)) / self.recipe.training.epochs
+            losses.append(self._step(batch, done))
+        self.schedule.step()
+        score = self.objective.score(self.model)
+        if self.course.note(sum(losses) / len(losses), score):
+            self.best = {k: value.detach().clone() for k, value in self.model.state_dict().items()}
+        self._log(score)
+        return score
+
+    def _step(self, batch: Tensor, done: float) -> float:
+        """One step on the images numbered so; the loss in front of it."""
+        fabric, objective = self.fabric, self.objective
+        own = batch[fabric.global_rank :: fabric.world_size]
+        examples = self.examples.take(own, device=fabric.device)
+        loss = objective.loss(self.wrapped, examples, done=done)
+        if not torch.isfinite(loss):
+            raise ClaimError(
+                f"recipe {self.recipe.name!r}: loss {loss.item()} in epoch {self.course.epoch}; "
+                "lower training.learning_rate"
+            )
+        self.optimiser.zero_grad()
+        fabric.backward(loss)
+        objective.before_step(self.model, done=done)
+        self.optimiser.step()
+        objective.after_step(self.model, done=done)
+        return loss.item()
+
+    def _log(self, score: float | None) -> None:
+        course = self.course
+        values = {"loss": course.history[-1], "learning_rate": self.schedule.get_last_lr()[0]}
+        if score is not None:
+            values["held_out"] = score
+        self.fabric.log_dict(values, step=course.epoch)
+
+    def finish(self) -> nn.Sequential:
+        """The model of the best epoch, or of the last one, on the CPU and in evaluation mode."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        for logger in self.fabric.loggers:
+            logger.finalize("success")
+        return self.model.cpu().eval()
+
+    def save(self, path: Path) -> None:
+        """Write the whole state under a temporary name, then rename it."""
+        course = self.course
+        state = {
+            "recipe": self.recipe.model_dump_json(),
+            "course": (course.epoch, course.history, course.best, course.best_epoch),
+            "model": self.model.state_dict(),
+            "scales": {
+                name: (module.counter, module.buffer, module.value.detach())
+                for name, module in _collecting(self.model)
+            },
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": self.random.get_state(),
+            "torch": torch.get_rng_state(),
+            "best": self.best,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        torch.save(state, temporary)
+        temporary.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Take up the state at ``path``.
+
+        Raises:
+            InputError: it is of another recipe, or damaged.
+        """
+        try:
+            state = torch.load(path, weights_only=True)
+            if state["recipe"] != self.recipe.model_dump_json():
+                raise InputError(f"{path}: a checkpoint of another recipe; remove it to train anew")
+            self._take_up(state)
+        except InputError:
+            raise
+        except (OSError, EOFError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"{path}: damaged checkpoint ({said}); remove it to train anew"
+            ) from None
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        for name, module in _collecting(self.model):
+            module.counter, buffer, value = state["scales"][name]
+            module.buffer.copy_(buffer)
+            module.value.data.copy_(value)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.random.set_state(state["random"])
+        torch.set_rng_state(state["torch"])
+        course = self.course
+        course.epoch, course.history, course.best, course.best_epoch = state["course"]
+        self.best = state["best"]
 
 
 def _collecting(model: nn.Module) -> list[tuple[str, Any]]:
@@ -205,36 +274,3 @@ def _collecting(model: nn.Module) -> list[tuple[str, Any]]:
         for name, module in model.named_modules()
         if hasattr(module, "collect_stats_steps")
     ]
-
-
-def _resume(
-    path: Path,
-    recipe: Recipe,
-    course: Course,
-    model: nn.Module,
-    optimiser: Any,
-    schedule: Any,
-    random: torch.Generator,
-) -> dict[str, Tensor] | None:
-    """Take up the state at ``path``; the best weights so far, if any."""
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["recipe"] != recipe.model_dump_json():
-            raise InputError(f"{path}: a checkpoint of another recipe; remove it to train anew")
-        model.load_state_dict(state["model"])
-        for name, module in _collecting(model):
-            module.counter, buffer, value = state["scales"][name]
-            module.buffer.copy_(buffer)
-            module.value.data.copy_(value)
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
-        random.set_state(state["random"])
-        torch.set_rng_state(state["torch"])
-        course.epoch, course.history, course.best, course.best_epoch = state["course"]
-        best: dict[str, Tensor] | None = state["best"]
-    except InputError:
-        raise
-    except (OSError, EOFError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: damaged checkpoint ({said}); remove it to train anew") from None
-    return best

@@ -86,7 +86,8 @@ class Objective:
 
 @dataclass(frozen=True, eq=False)
 class Around(Objective):
-    """An objective that is another one, but for what a subclass changes."""
+    """An objective that is another one, but for what a subclass changes: all it does not define it
+    asks of the inner one, as :class:`Objective` describes it."""
 
     inner: Objective
     task: Task

@@ -100,8 +100,8 @@ def train(
         )
     with _reproducible(settings.seed):
         random = torch.Generator().manual_seed(settings.seed)
-        x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
         model = build(recipe.network, shape=data.shape, classes=data.classes, pixel=data.type)
+        x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
         targets = taught(settings, x, y, data, random) if settings.teacher_epochs else None
         kept = len(x) - settings.held_out
         whole = Batch(x, y, targets)

@@ -97,6 +97,7 @@ class _File:
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
     def model(self, graph: Graph) -> onnx.ModelProto:
+        """The file of what was written: one input, one output, all shapes but the batch stated."""
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
         infos = {
             name: helper.make_tensor_value_info(name, kind, ["N", *edge.shape])
@@ -109,24 +110,29 @@ class _File:
         return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
 
     def constant(self, values: ArrayLike, dtype: Any = np.int64) -> str:
+        """The name of a new constant."""
         name = f"export/constant{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(values, dtype=dtype), name))
         return name
 
     def number(self, values: ArrayLike) -> str:
+        """The name of a new constant of the type that edges have."""
         return self.constant(values, self.dtype)
 
     def call(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        """Write a node of ``op``; the name of what it gives."""
         name = f"export/{op}{len(self.nodes)}"
         output = output or f"{name}_made"
         self.nodes.append(helper.make_node(op, [*inputs], [output], name=name, **attributes))
         return output
 
     def cast(self, x: str, output: str | None = None) -> str:
+        """``x`` in the type that edges have."""
         return self.call("Cast", x, output=output, to=self.tensor_type)
 
     @property
     def tensor_type(self) -> int:
+        """ONNX's number of the type that edges have."""
         kind: int = helper.np_dtype_to_tensor_dtype(self.dtype)
         return kind
 
@@ -162,6 +168,7 @@ class _File:
 
     @singledispatchmethod
     def write(self, op: Any, node: Node) -> None:
+        """Write what ``node`` computes, its output under the edge's own name."""
         raise InputError(f"node {node.name!r}: {type(op).__name__} has no form in standard ONNX")
 
     @write.register

@@ -29,6 +29,7 @@ class BitErrors(Measure):
     images: Positive | None = None
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """Clean error, and one column for each rate, in percent."""
         x, y = subject.first(self.images)
         found = {"error": 100 * float(1 - subject.correct[: len(y)].mean())}
         for rate in self.rate:

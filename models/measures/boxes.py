@@ -20,6 +20,7 @@ class Boxes(Measure):
     images: Positive | None = None
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """One column for each radius, in percent of the images."""
         x, y = subject.first(self.images)
         right = subject.correct[: len(y)]
         found = {}

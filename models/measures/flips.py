@@ -24,6 +24,7 @@ class CertifiedFlips(Measure):
     images: Positive = 200
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """The mean of the certified k, and the share of images that withstand 1 and 2."""
         x, y = subject.first(self.images)
         found = largest_k(subject.graph, x, y=y, most=self.most)
         share = {f"withstand {k} flips": 100 * float((found >= k).mean()) for k in (1, 2)}
@@ -42,6 +43,7 @@ class AttackedFlips(Measure):
     seed: int = 0
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """Flips made, and the accuracy they left on all test images, in percent."""
         found = bfa(
             subject.graph, *subject.train, budget=self.budget, seed=self.seed, batch=self.batch,
             evaluate_on=subject.test,

@@ -46,6 +46,7 @@ class GradientAttacks(Measure):
     images: Positive = 1000
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """One column for each attack and radius, and one for the model, in percent."""
         trained = subject.trained
         x = floats(trained.recipe.network, trained.data.test_x[: self.images])
         y = torch.tensor(trained.data.test_y[: self.images])

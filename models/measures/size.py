@@ -15,6 +15,7 @@ class Size(Measure):
     kind: Literal["size"]
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """Units by the number of their layer, and thousands of stored bits."""
         nodes = [node.op for node in subject.graph.nodes if isinstance(node.op, MatVec)]
         rows = {f"units {k}": float(len(op.weights)) for k, op in enumerate(nodes[:-1], start=1)}
         return {**rows, "stored kbit": len(StoredBits.of(subject.graph)) / 1000}

@@ -24,6 +24,7 @@ class Smoothed(Measure):
     samples: Positive = 1000
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """One column for each radius, in percent of the images."""
         x, y = subject.first(self.images)
         terms = Smoothing(Fraction(self.sigma), samples=self.samples)
         found = certify_smoothing(subject.graph, x, y=y, terms=terms).certificates

@@ -17,6 +17,7 @@ class WorstFlip(Measure):
     images: Positive = 100
 
     def take(self, subject: Subject) -> dict[str, float]:
+        """Accuracy behind the worst flip, and images right under every one, in percent."""
         x, y = subject.first(self.images)
         found = single_flips(subject.graph, x, y=y)
         lost = found.counts[:, Effect.RIGHT_TO_WRONG] - found.counts[:, Effect.WRONG_TO_RIGHT]

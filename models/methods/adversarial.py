@@ -25,6 +25,7 @@ class Adversarial(Method):
     ramp: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Every batch as the attack moves it."""
         return _Attacked(inner, task, self)
 
 
@@ -33,6 +34,7 @@ class _Attacked(Around):
     settings: Adversarial
 
     def loss(self, model: nn.Module, batch: Batch, *, done: float) -> Tensor:
+        """On moved images, and with its share on clean ones."""
         settings, pixel = self.settings, self.task.pixel
         radius = round(settings.radius * min(1.0, done / settings.ramp if settings.ramp else 1.0))
         if radius == 0:

@@ -38,10 +38,12 @@ class CertifiedFlips(Method):
         return self
 
     def check(self, network: Table) -> None:
+        """Dense layers only."""
         if network.kind != "fully-connected":
             raise ValueError("certified-flips has no bound of convolutions; use dense layers")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """A hinge on what flips leave of the margins, beside the inner loss."""
         return _Struck(inner, task, self)
 
 

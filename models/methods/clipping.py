@@ -21,10 +21,12 @@ class Clipping(Method):
     limit: Annotated[float, Field(gt=0)]
 
     def check(self, network: Table) -> None:
+        """Weights with a size; signs have none."""
         if 1 in network.widths:
             raise ValueError("clipping changes no sign; binary weights need another method")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Weights put back into the range behind every step."""
         return _Clipped(inner, task, self)
 
 
@@ -34,6 +36,7 @@ class _Clipped(Around):
 
     @torch.no_grad()
     def after_step(self, model: nn.Sequential, *, done: float) -> None:
+        """No weight is larger than the limit."""
         super().after_step(model, done=done)
         for layer in weighted(model):
             layer.weight.clamp_(-self.settings.limit, self.settings.limit)

@@ -45,10 +45,12 @@ class QaIbp(Method):
         return self
 
     def check(self, network: Table) -> None:
+        """Any chain of layers."""
         if network.kind == "resnet":
             raise ValueError("qa-ibp has no intervals of residual sums; choose a chain of layers")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Intervals beside the batch, and scores by what they certify."""
         return _Bounded(inner, task, self)
 
 

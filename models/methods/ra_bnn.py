@@ -47,6 +47,7 @@ class RaBnn(Method):
     restart: bool = True  # new weights when growth has ended
 
     def check(self, network: Table) -> None:
+        """Complete binary networks only."""
         bits = network.weight_bits, network.activation_bits
         if bits != (1, 1):
             raise ValueError(
@@ -57,6 +58,7 @@ class RaBnn(Method):
             )
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Gates that open and close; refuses patience, which would judge growth."""
         if task.training.patience:
             raise InputError(
                 "'training.patience': method 'ra-bnn' judges no epoch before growth has ended; "

@@ -22,6 +22,7 @@ class RandBET(Method):
     start: Annotated[float, Field(gt=0)] = 1.75  # nats
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Clean and struck weights, half each."""
         return _Struck(inner, task, self)
 
 
@@ -30,6 +31,7 @@ class _Struck(Around):
     settings: RandBET
 
     def loss(self, model: nn.Module, batch: Batch, *, done: float) -> Tensor:
+        """The mean of both losses, or the clean one where it is above the start."""
         clean = super().loss(model, batch, done=done)
         if clean.item() >= self.settings.start:
             return clean

@@ -24,10 +24,12 @@ class Rounding(Method):
     calibrate: bool = False
 
     def check(self, network: Table) -> None:
+        """Weights of 2 bits or more in every layer."""
         if 1 in network.widths:
             raise ValueError("rounding has no nearest code among two signs; use 2 bits or more")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Fine weights until the last step."""
         return _Rounded(inner, task, self)
 
 

@@ -32,6 +32,7 @@ class Smoothing(Method):
     widen: Annotated[float, Field(ge=0, le=6)] = 0.0
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Every image under noise of its own."""
         return _UnderNoise(inner, task, self)
 
 

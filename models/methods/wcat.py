@@ -26,10 +26,12 @@ class WCAT(Method):
     decay: Annotated[float, Field(ge=0)] = 0.01
 
     def check(self, network: Table) -> None:
+        """Weights with a size; signs have none."""
         if 1 in network.widths:
             raise ValueError("wcat changes no sign; binary weights need another method")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """A learned range for each layer's weights."""
         return _Ranged(inner, task, self)
 
 
@@ -48,6 +50,7 @@ class _Ranged(Around):
 
     @torch.no_grad()
     def before_step(self, model: nn.Sequential, *, done: float) -> None:
+        """Each range gets the gradient of the weights at its border, and its decay."""
         super().before_step(model, done=done)
         for layer in weighted(model):
             at_border = layer.weight.abs() >= layer.range
@@ -56,6 +59,7 @@ class _Ranged(Around):
 
     @torch.no_grad()
     def after_step(self, model: nn.Sequential, *, done: float) -> None:
+        """No weight is beyond its layer's range."""
         super().after_step(model, done=done)
         _clip(model)
 

@@ -45,6 +45,7 @@ class WeightRadius(Method):
     images: Positive = 500
 
     def check(self, network: Table) -> None:
+        """A chain of layers, weights of 2 bits or more in every one."""
         if network.kind == "resnet":
             raise ValueError(
                 "weight-radius has no intervals of residual sums; choose a chain of layers"
@@ -53,6 +54,7 @@ class WeightRadius(Method):
             raise ValueError("weight-radius has no distance between signs; use 2 bits or more")
 
     def around(self, inner: Objective, task: Task) -> Objective:
+        """Fine weights first, coarse ones near them behind; refuses patience."""
         if task.training.patience:
             raise InputError(
                 "'training.patience': method 'weight-radius' judges no epoch before weights are "
@@ -92,6 +94,7 @@ class _Near(Around):
         return super().score(model) if layers(model).coarse else None
 
     def after_step(self, model: nn.Sequential, *, done: float) -> None:
+        """Constrained, every code is within its radius again, or the nearest."""
         super().after_step(model, done=done)
         if model.coarse and self.settings.how == "constrained":
             constrain(model)

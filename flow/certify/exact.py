@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import product_bound
+from flow.certify.code_moves import added_up, moves_of, scaled
 from flow.certify.subset import BitSubset
 from flow.certify.suffix import Reach, Suffix, added, most_added, reach
 from flow.certify.suffix_witness import struck_bits
-from flow.certify.weight_flips import Moves, bit_steps
+from flow.certify.weight_flips import Moves
 from flow.errors import InputError
 from flow.ir import Array, Fault, Graph, IntType
 from flow.ops import Add, MatVec
@@ -20,16 +21,20 @@ from flow.ops import Add, MatVec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Last:
-    """The last product, scaled: weights (classes, columns), steps of their bits, offsets."""
+    """The last product, scaled: weights (classes, columns), the moves of each class's, offsets."""
 
     weights: Array
-    steps: Array
+    moves: tuple[Moves, ...]
     offset: Array
 
-    def against(self, label: int, rival: int) -> tuple[Array, Array]:
-        """The row whose sum is how far the rival is ahead, and the steps of both rows' bits."""
-        both = np.concatenate([self.steps[rival], -self.steps[label]], axis=1)
-        return self.weights[rival] - self.weights[label], both
+    def against(self, label: int, rivals: Sequence[int], *, flips: int) -> tuple[Array, Moves]:
+        """The rows whose sums are how far each rival is ahead, and what flips of both rows' bits
+        make of their weights."""
+        own = scaled(self.moves[label], -1)
+        both = [added_up(self.moves[rival], own, flips=flips) for rival in rivals]
+        up = np.concatenate([moves.up for moves in both], axis=1)
+        down = np.concatenate([moves.down for moves in both], axis=1)
+        return self.weights[rivals] - self.weights[label], Moves(up, down)
 
 
 def exact_flips(
@@ -45,7 +50,7 @@ def exact_flips(
         InputError: bits outside the last two layers may flip, or exact sums are too large.
     """
     suffix = Suffix.of(graph, subset)
-    last = _last(suffix, subset)
+    last = _last(suffix, subset, flips)
     found = reach(suffix, x, flips=flips, subset=subset)
     fits = found.fits & _logits_fit(suffix, found, last, subset)
     certified = np.zeros(len(x), dtype=np.int64)
@@ -54,9 +59,7 @@ def exact_flips(
     for label in np.unique(y).tolist():
         images, rivals = np.flatnonzero(y == label), np.delete(classes, label)
         some = _of(found, images)
-        rows = [last.against(label, int(rival)) for rival in rivals]
-        moves = Moves.of(np.stack([steps for _, steps in rows]), flips=flips)
-        worth = np.stack([weights for weights, _ in rows])
+        worth, moves = last.against(label, rivals.tolist(), flips=flips)
         ahead = some.clean @ worth.T + (last.offset[rivals] - last.offset[label])
         ahead = ahead + most_added(some, worth, moves)  # of each rival, at most
         wins = (ahead >= np.where(rivals < label, 0, 1)).any(axis=2)
@@ -80,7 +83,7 @@ def furthest_flips(
     """For every rival the at most ``flips`` flips that bring it furthest ahead of ``label``, where
     no register could wrap under so many; errors as ``exact_flips``."""
     suffix = Suffix.of(graph, subset)
-    last = _last(suffix, subset)
+    last = _last(suffix, subset, flips)
     found = reach(suffix, image[None], flips=flips, subset=subset)
     if (found.fits & _logits_fit(suffix, found, last, subset))[flips, 0]:
         for rival in range(len(last.weights)):
@@ -100,14 +103,9 @@ def _furthest(
     """Of one image: ``flips`` divided among its neurons, and the bits that each spends them on."""
     rival, label = classes
     most = len(found.low) - 1
-    gains = added(found, *_one(last, label, rival, most))[:, 0, 0]
+    gains = added(found, *last.against(label, [rival], flips=most), slice(None))[:, 0, 0]
     spent = _divided(gains, flips)
     return struck_bits(suffix, found, image, spent=spent, classes=classes, subset=subset)
-
-
-def _one(last: _Last, label: int, rival: int, flips: int) -> tuple[Array, Moves, slice]:
-    worth, steps = last.against(label, rival)
-    return worth[None], Moves.of(steps[None], flips=flips), slice(None)
 
 
 def _of(found: Reach, images: Array) -> Reach:
@@ -134,7 +132,7 @@ def _divided(gains: Array, flips: int) -> dict[int, int]:
     return chosen
 
 
-def _last(suffix: Suffix, subset: BitSubset) -> _Last:
+def _last(suffix: Suffix, subset: BitSubset, flips: int) -> _Last:
     op = suffix.last.op
     assert isinstance(op, MatVec)
     scale, offset = suffix.scale, suffix.offset
@@ -142,16 +140,20 @@ def _last(suffix: Suffix, subset: BitSubset) -> _Last:
     bound = 2 * int(abs(scale).max()) * product_bound(op, edge)
     if bound + 2 * int(abs(offset).max()) >= 1 << 56:
         raise InputError(f"node {suffix.last.name!r}: exact below 2**56; narrow weights or scales")
-    steps = bit_steps(op.weights, op.weight_type, suffix.bits(suffix.last, subset, "weights"))
-    return _Last(scale[:, None] * op.read, scale[:, None, None] * steps, offset)
+    own = moves_of(op, suffix.bits(suffix.last, subset, "weights"), flips=flips)
+    moves = [
+        scaled(Moves(own.up[:, [c]], own.down[:, [c]]), int(scale[c]))
+        for c in range(len(op.weights))
+    ]
+    return _Last(scale[:, None] * op.read, tuple(moves), offset)
 
 
 def _logits_fit(suffix: Suffix, found: Reach, last: _Last, subset: BitSubset) -> NDArray[np.bool_]:
     """(flips + 1, images): whether no logit, nor the Add behind it, can leave its register."""
     op, flips = suffix.last.op, len(found.low) - 1
     assert isinstance(op, MatVec)
-    steps = bit_steps(op.weights, op.weight_type, suffix.bits(suffix.last, subset, "weights"))
-    moves, clean = Moves.of(steps, flips=flips), found.clean @ op.read.T
+    moves = moves_of(op, suffix.bits(suffix.last, subset, "weights"), flips=flips)
+    clean = found.clean @ op.read.T
     high = clean + most_added(found, op.read, moves)
     low = clean - most_added(found, -op.read, moves.negated())
     if op.popcount:

@@ -77,11 +77,11 @@ def largest(row: list[Weight], seen: Seen, flips: int) -> list[list[int]]:
             found.append([arriving[q]] * (most + 1))
             continue
         gains = [w.gains(ends, most, joint=False) for w, ends in zip(row, box, strict=True)]
-        tops = [arriving[q] + gain for gain in _divided(gains, most)]
+        tops = [arriving[q] + gain for gain in divided(gains, most)]
         if any(low != high for low, high in box):
             base = sum(_tops([weight.value for weight in row], box))
             gains = [w.gains(ends, most, joint=True) for w, ends in zip(row, box, strict=True)]
-            joint = _divided(gains, most)
+            joint = divided(gains, most)
             tops = [min(top, base + gain) for top, gain in zip(tops, joint, strict=True)]
         found.append(tops)
     return found
@@ -105,13 +105,13 @@ def _arriving(row: list[int], seen: Seen, flips: int) -> list[int]:
                 own if before is None else [a + b for a, b in zip(before, own, strict=True)]
             )
         base = sum(_tops(row, line[0]))
-        for s, gain in enumerate(_divided(list(extra.values()), flips - r)):
+        for s, gain in enumerate(divided(list(extra.values()), flips - r)):
             value, old = base + gain, best[r + s]
             best[r + s] = value if old is None else max(old, value)
     return [value for value in best if value is not None]
 
 
-def _divided(gains: list[Gains], most: int) -> list[int]:
+def divided(gains: list[Gains], most: int) -> list[int]:
     """The largest sums of gains when 0 .. ``most`` flips are divided; each begins with 0."""
     best = [0] * (most + 1)
     for line in _worth_striking(gains, most):

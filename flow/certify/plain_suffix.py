@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from heapq import nlargest
+from itertools import combinations
 
+import numpy as np
+
+from flow.certify.plain_rows import divided
 from flow.certify.plain_thresholds import levels
 from flow.certify.subset import BitSubset
 from flow.errors import InputError
@@ -11,7 +15,8 @@ from flow.ir import Array, Graph, IntType, Node
 from flow.ops import Add, ArgMax, Decode, MatVec, Threshold
 
 Levels = list[list[tuple[int, int]]]  # of each neuron by its flips, the least and the largest
-Row = list[tuple[int, list[int]]]  # weights as read, and by how much each bit would move them
+Moves = list[tuple[int, int]]  # the least and the largest change that 0, 1, .. flips make
+Row = list[tuple[int, Moves]]  # weights as read, and what flips of their bits make of them
 
 
 def label_withstands_exactly(
@@ -35,7 +40,7 @@ def label_withstands_exactly(
         if own is None:
             return False
         reached = own
-    rows = _weights(last, subset)
+    rows = _weights(last, subset, flips)
     scales, offsets = _scaling(add, len(rows))
     if not _logits_hold(last, add, clean, reached, rows, flips):
         return False
@@ -47,7 +52,7 @@ def label_withstands_exactly(
         row = [
             (
                 scales[rival] * theirs[0] - scales[label] * ours[0],
-                [scales[rival] * d for d in theirs[1]] + [-scales[label] * d for d in ours[1]],
+                _together(_times(theirs[1], scales[rival]), _times(ours[1], -scales[label])),
             )
             for theirs, ours in zip(rows[rival], rows[label], strict=True)
         ]
@@ -103,11 +108,6 @@ def _ends(graph: Graph, subset: BitSubset) -> tuple[Node, Node | None, tuple[Nod
     act = graph.producer(last.inputs[0])
     hidden = None if act is None else graph.producer(act.inputs[0])
     struck = {n.name for n in graph.nodes if n.op.stored and subset.of(n.name, n.op)}
-    for node in (last, hidden):
-        op = None if node is None else node.op
-        clamped = isinstance(op, MatVec) and op.decode is Decode.CLAMP
-        if node is not None and clamped and node.name in struck:
-            raise InputError(f"node {node.name!r}: clamped weights may flip")
     if struck <= {last.name}:
         return last, add, None
     if act is None or hidden is None or not isinstance(act.op, Threshold):
@@ -125,21 +125,60 @@ def _dense(graph: Graph, node: Node) -> bool:
     return isinstance(node.op, MatVec) and node.op.groups == 1 and flat
 
 
-def _weights(node: Node, subset: BitSubset) -> list[Row]:
-    """Each weight as read, and by how much each bit that may flip would move it."""
+def _weights(node: Node, subset: BitSubset, flips: int) -> list[Row]:
+    """Each weight as read, and what flips of its bits that may flip make of it."""
     op = node.op
     assert isinstance(op, MatVec)
     bits = subset.of(node.name, op).get("weights")
-    kind, found = op.weight_type, list[Row]()
-    for stored, read in zip(op.weights, op.read, strict=True):
-        row: Row = []
-        for value, used in zip(stored.tolist(), read.tolist(), strict=True):
-            code = int(kind.encode(stored.dtype.type(value)))
-            flipped = [] if bits is None else [code ^ 1 << b for b in bits.tolist()]
-            steps = [int(kind.decode(stored.dtype.type(c))) - value for c in flipped]
-            row.append((used, steps))
-        found.append(row)
+    free, known = [] if bits is None else bits.tolist(), dict[int, tuple[int, Moves]]()
+    for value in {value for row in op.weights.tolist() for value in row}:
+        known[value] = _as_read(op, value), _moves(op, value, free, flips)
+    return [[known[value] for value in row] for row in op.weights.tolist()]
+
+
+def _moves(op: MatVec, value: int, free: list[int], flips: int) -> Moves:
+    """How far each number of flips moves one stored value; limited codes by trying every choice."""
+    kind = op.weight_type
+    code, was, found = int(kind.encode(np.array(value))), _as_read(op, value), [(0, 0)]
+    steps = [int(kind.decode(np.array(code ^ 1 << b))) - value for b in free]
+    for most in range(1, flips + 1):
+        if op.decode is Decode.PLAIN:
+            down = -sum(nlargest(most, (max(0, -step) for step in steps)))
+            up = sum(nlargest(most, (max(0, step) for step in steps)))
+        else:
+            masks = (sum(1 << b for b in some) for some in combinations(free, most))
+            reached = [_as_read(op, int(kind.decode(np.array(code ^ m)))) - was for m in masks]
+            down, up = min([found[-1][0], *reached]), max([found[-1][1], *reached])
+        found.append((down, up))
     return found
+
+
+def _as_read(op: MatVec, value: int) -> int:
+    if op.decode is Decode.PLAIN:
+        return value
+    return min(max(value, op.weight_type.lo), op.weight_type.hi)
+
+
+def _times(moves: Moves, factor: int) -> Moves:
+    return [
+        (min(down * factor, up * factor), max(down * factor, up * factor)) for down, up in moves
+    ]
+
+
+def _together(one: Moves, other: Moves) -> Moves:
+    """What flips divided among two weights make of their sum."""
+    return [
+        (
+            min(one[t][0] + other[m - t][0] for t in range(m + 1)),
+            max(one[t][1] + other[m - t][1] for t in range(m + 1)),
+        )
+        for m in range(len(one))
+    ]
+
+
+def _gains(moves: Moves, x: int) -> tuple[int, ...]:
+    """The most that 0, 1, .. flips add to the product with ``x``."""
+    return tuple(max(down * x, up * x) for down, up in moves)
 
 
 def _reached(
@@ -151,13 +190,14 @@ def _reached(
     assert isinstance(stairs, Threshold)
     bits = {name: kept.tolist() for name, kept in subset.of(act.name, stairs).items()}
     found = []
-    for neuron, row in enumerate(_weights(hidden, subset)):
-        gains = [d * x for (_, steps), x in zip(row, seen, strict=True) for d in steps]
+    for neuron, row in enumerate(_weights(hidden, subset, flips)):
         total = sum(w * x for (w, _), x in zip(row, seen, strict=True))
+        pairs = [(moves, x) for (_, moves), x in zip(row, seen, strict=True)]
+        rise = divided([_gains(moves, x) for moves, x in pairs], flips)
+        fall = divided([_gains(moves, -x) for moves, x in pairs], flips)
         ends = []
         for own in range(flips + 1):
-            low = total - sum(nlargest(own, (max(0, -g) for g in gains)))
-            high = total + sum(nlargest(own, (max(0, g) for g in gains)))
+            low, high = total - fall[own], total + rise[own]
             if op.popcount:
                 low, high = (low + len(row)) // 2, (high + len(row)) // 2
             ends.append((low, high))
@@ -173,20 +213,18 @@ def _reached(
 
 def _most(clean: list[int], reached: Levels, row: Row, sign: int, flips: int) -> int:
     """The largest ``sign`` times the row's sum that so many flips of it, and before it, make."""
-    best = [0] * (flips + 1)
-    for h, ends, (weight, steps) in zip(clean, reached, row, strict=True):
+    gains = []
+    for h, ends, (weight, moves) in zip(clean, reached, row, strict=True):
         gain = [
             max(
-                sign * weight * level
-                + sum(nlargest(q - own, (max(0, sign * d * level) for d in steps)))
+                sign * weight * (level - h) + _gains(moves, sign * level)[q - own]
                 for own in range(q + 1)
                 for level in ends[own]
             )
-            - sign * weight * h
             for q in range(flips + 1)
         ]
-        if any(gain):
-            best = [max(best[s - q] + gain[q] for q in range(s + 1)) for s in range(flips + 1)]
+        gains.append((0, *gain[1:]))
+    best = divided(gains, flips)
     return best[flips] + sign * sum(w * h for (w, _), h in zip(row, clean, strict=True))
 
 

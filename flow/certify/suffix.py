@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import Box, product_bound
+from flow.certify.code_moves import most_moved, moves_of
 from flow.certify.margins import last_product
 from flow.certify.subset import BitSubset
 from flow.certify.threshold_flips import level_range
-from flow.certify.weight_flips import Moves, Rows, bit_steps, top_gains
+from flow.certify.weight_flips import Moves, Rows, top_gains
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Array, Graph, Node
@@ -44,8 +45,7 @@ class Suffix:
         """The suffix of ``graph``, in which all bits of ``subset`` must lie.
 
         Raises:
-            InputError: they do not, or a weight that may flip is clamped on read, or the graph
-                does not end in a product and ArgMax.
+            InputError: they do not, or the graph does not end in a product and ArgMax.
         """
         end = last_product(graph)
         if end is None or len(graph.edge(end[0].inputs[0]).shape) != 1:
@@ -61,11 +61,6 @@ class Suffix:
                 raise InputError(
                     f"node {node.name!r}: --exact is about bits of {', '.join(own)}; "
                     "choose them with --layer"
-                )
-            if isinstance(node.op, MatVec) and node.op.decode is Decode.CLAMP:
-                raise InputError(
-                    f"node {node.name!r}: flips of clamped weights do not add up; certify "
-                    "without --exact"
                 )
         if all(node is last for node in struck):
             hidden = act = None
@@ -145,10 +140,13 @@ def reach(suffix: Suffix, x: Array, *, flips: int, subset: BitSubset) -> Reach:
     bound = product_bound(op, graph.edge(hidden.inputs[0]))
     if bound >= 1 << 56:
         raise InputError(f"node {hidden.name!r}: exact below 2**56; narrow weights or inputs")
-    steps = bit_steps(op.weights, op.weight_type, suffix.bits(hidden, subset, "weights"))
-    rows, point = Rows(op.read, Moves.of(steps, flips=flips), bound), Box(seen, seen)
+    moves = moves_of(op, suffix.bits(hidden, subset, "weights"), flips=flips)
+    rows, point = Rows(op.read, moves, bound), Box(seen, seen)
     sums = rows.highest(point)
-    up, down = (np.array(_gains(part, point, flips)) for part in (rows, rows.negated()))
+    if op.decode is Decode.PLAIN:  # the flips of a row add up: the largest gains count
+        up, down = (np.array(_gains(part, point, flips)) for part in (rows, rows.negated()))
+    else:
+        up, down = most_moved(moves, seen, flips=flips)
     if op.popcount:
         sums, up, down = (sums + op.weights.shape[1]) // 2, up // 2, down // 2
     kind, bits = op.accumulator, subset.of(act.name, stairs)

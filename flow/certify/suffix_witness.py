@@ -7,10 +7,10 @@ from itertools import product
 
 import numpy as np
 
+from flow.certify.code_moves import masks, read, struck_codes
 from flow.certify.subset import BitSubset
 from flow.certify.suffix import Reach, Suffix
-from flow.certify.weight_flips import bit_steps
-from flow.ir import Array, Fault, IntType
+from flow.ir import Array, Fault, IntType, Node
 from flow.ops import Compare, MatVec, Threshold
 
 Bent = tuple[tuple[int, int], ...]  # (threshold, bit) pairs
@@ -72,17 +72,49 @@ def _of_weights(
     subset: BitSubset,
 ) -> tuple[int, list[Fault]]:
     """What the best flips of the last weights of a neuron add to the rival's lead, and they."""
-    node, op = suffix.last, suffix.last.op
+    rival, label = (int(suffix.scale[c]) * level for c in classes)
+    places, factors = [(c, neuron) for c in classes], [rival, -label]
+    return _best_strikes(suffix, suffix.last, places, factors, flips, subset)
+
+
+def _best_strikes(
+    suffix: Suffix,
+    node: Node,
+    places: Sequence[tuple[int, int]],
+    factors: Sequence[int],
+    flips: int,
+    subset: BitSubset,
+) -> tuple[int, list[Fault]]:
+    """At most ``flips`` flips of the weights at ``places`` that add most to the sum of the weights
+    times ``factors``, and what they add: the best bits of each weight by trying all, then a
+    knapsack over the weights."""
+    op, bits = node.op, suffix.bits(node, subset, "weights")
     assert isinstance(op, MatVec)
-    bits = suffix.bits(node, subset, "weights")
-    gains = []
-    for row, factor in zip(classes, (1, -1), strict=True):
-        steps = bit_steps(op.weights[[row], neuron], op.weight_type, bits)[0]
-        for bit, step in zip(bits.tolist(), steps.tolist(), strict=True):
-            gain = factor * int(suffix.scale[row]) * step * level
-            gains.append((gain, Fault(node.name, "weights", (row, neuron), bit)))
-    best = sorted((g for g in gains if g[0] > 0), key=lambda g: -g[0])[:flips]
-    return sum(gain for gain, _ in best), [fault for _, fault in best]
+    rows, columns = zip(*places, strict=True)
+    stored = op.weights[list(rows), list(columns)]
+    best: list[tuple[int, tuple[Fault, ...]]] = [(0, ())] * (flips + 1)
+    options = [masks(bits, most) for most in range(1, min(flips, len(bits)) + 1)]
+    gains = [
+        (read(op, struck_codes(op, stored, some)) - read(op, stored)[:, None])
+        * np.array(factors)[:, None]
+        for some in options
+    ]
+    for k, place in enumerate(places):
+        ways = [
+            (most, int(gain[k].max()), int(some[gain[k].argmax()]))
+            for most, (some, gain) in enumerate(zip(options, gains, strict=True), start=1)
+        ]
+        for q in range(flips, 0, -1):
+            for most, gain_of, mask in ways:
+                before = best[q - most] if most <= q else None
+                if before is not None and before[0] + gain_of > best[q][0]:
+                    best[q] = before[0] + gain_of, before[1] + _faults(node, place, mask)
+    return best[flips][0], list(best[flips][1])
+
+
+def _faults(node: Node, place: tuple[int, int], mask: int) -> tuple[Fault, ...]:
+    bits = (bit for bit in range(mask.bit_length()) if mask >> bit & 1)
+    return tuple(Fault(node.name, "weights", place, bit) for bit in bits)
 
 
 def _to_level(
@@ -122,15 +154,10 @@ def _of_row(
     """The flips of a neuron's weights that move its sum most."""
     hidden = suffix.hidden
     assert hidden is not None
-    op = hidden.op
-    assert isinstance(op, MatVec)
-    bits = suffix.bits(hidden, subset, "weights")
-    values = suffix.graph.evaluate_all(image[None])[hidden.inputs[0]][0].ravel()
-    gains = bit_steps(op.weights[neuron], op.weight_type, bits) * values[:, None]
-    gains = gains if rising else -gains
-    best = np.argsort(-gains, axis=None, kind="stable")[:flips]
-    places = [np.unravel_index(int(k), gains.shape) for k in best if gains.ravel()[k] > 0]
-    return [Fault(hidden.name, "weights", (neuron, int(c)), int(bits[b])) for c, b in places]
+    values = suffix.graph.evaluate_all(image[None])[hidden.inputs[0]][0].ravel().tolist()
+    places = [(neuron, column) for column in range(len(values))]
+    factors = [value if rising else -value for value in values]
+    return _best_strikes(suffix, hidden, places, factors, flips, subset)[1]
 
 
 def _level(op: Threshold, channel: int, count: int, turned: bool) -> int:

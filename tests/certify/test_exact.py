@@ -18,6 +18,7 @@ from flow.certify import (
     check,
     save_certificates,
 )
+from flow.certify.code_moves import moves_of
 from flow.certify.exact import exact_flips
 from flow.certify.k_flips import withstood
 from flow.certify.plain_suffix import label_withstands_exactly
@@ -38,9 +39,20 @@ from tests.engine.chains import (
 SETS = 2500  # brute force tries at most so many sets of bits
 
 
-def two_layers(seed, *, deep=False):
+def limited(rng, op):
+    """The product with more bits for each weight, read within a narrower range."""
+    if op.weight_type.bipolar:
+        return op
+    low = int(rng.integers(-3, 1))
+    kind = IntType(3, True, declared=(low, int(rng.integers(max(low, 0), 4))))
+    register = IntType(op.accumulator.bits + 2, op.accumulator.signed)
+    weights = rng.integers(-4, 4, op.weights.shape)
+    return replace(op, weights=weights, weight_type=kind, decode="clamp", accumulator=register)
+
+
+def two_layers(seed, *, deep=False, clamped=False):
     """Two dense layers of a few bits, with every form of threshold, whose registers fit or wrap;
-    ``deep``: another layer in front."""
+    ``deep``: another layer in front; ``clamped``: weights are limited when they are read."""
     rng = np.random.default_rng(seed)
     kinds = [IntType(2), IntType(2, True), BIPOLAR]
     edge, nodes, name = Edge((int(rng.integers(2, 4)),), kinds[rng.integers(3)]), [], "x"
@@ -55,6 +67,7 @@ def two_layers(seed, *, deep=False):
         op = random_matvec(rng, rows, edge)
         wide = op.accumulator.bits + int(rng.integers(0, 4))
         op = replace(op, accumulator=IntType(wide, op.accumulator.signed), decode="plain")
+        op = limited(rng, op) if clamped else op
         append(op, label)
 
     if deep:
@@ -129,10 +142,37 @@ def test_the_fewest_flips_of_two_layers_equal_brute_force(seed, deep):
     assert_exact(graph, some_of(graph, seed), 3)
 
 
-def test_where_no_register_wraps_every_image_is_decided():
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_fewest_flips_of_limited_weights_equal_brute_force(seed):
+    graph = two_layers(seed, clamped=True)
+    assert_exact(graph, some_of(graph, seed), 3)
+
+
+def test_flips_of_a_limited_weight_are_tried_in_every_choice():
+    kind = IntType(3, True, declared=(-1, 1))
+    op = MatVec([list(range(-4, 4))], kind, IntType(9, True), "clamp")
+    found = moves_of(op, np.array([0, 1]), flips=3)
+    assert found.flips == 2
+    for column, value in enumerate(op.weights[0].tolist()):
+        for most in (1, 2):
+            reached = [
+                int(np.clip(kind.decode(kind.encode(np.int64(value)) ^ mask), -1, 1))
+                for mask in range(4)
+                if mask.bit_count() <= most
+            ]
+            was = min(max(value, -1), 1)
+            assert found.up[most - 1, 0, column] == max(reached) - was
+            assert found.down[most - 1, 0, column] == was - min(reached)
+    alone, both = found.down[0, 0, 7], found.down[1, 0, 7]
+    assert (alone, both) == (0, 1)  # neither flip of the code 3 moves what is read, both do
+
+
+@pytest.mark.parametrize("clamped", [False, True])
+def test_where_no_register_wraps_every_image_is_decided(clamped):
     decided = total = 0
     for seed in range(60):
-        graph = two_layers(seed)
+        graph = two_layers(seed, clamped=clamped)
         wide = {
             node.name: replace(
                 node.op,
@@ -279,22 +319,11 @@ def test_a_count_of_one_flip_equals_the_enumeration():
         assert certificate.verdict is want
 
 
-@pytest.mark.parametrize(
-    ("layers", "decode", "message"),
-    [
-        (["front"], "plain", "node 'front': --exact is about bits of hidden, act, last"),
-        ([], "plain", "node 'front': --exact is about bits of hidden, act, last"),
-        (["hidden"], "clamp", "node 'hidden': flips of clamped weights do not add up"),
-    ],
-)
-def test_bits_that_the_bound_is_not_about_are_refused(layers, decode, message):
+@pytest.mark.parametrize("layers", [["front"], []])
+def test_bits_that_the_bound_is_not_about_are_refused(layers):
     graph, x, y, _ = plain_network()
-    index = [n.name for n in graph.nodes].index("hidden")
-    node = graph.nodes[index]
-    op = replace(node.op, decode=decode, weight_type=IntType(3, True, declared=(-4, 3)))
-    nodes = (*graph.nodes[:index], replace(node, op=op), *graph.nodes[index + 1 :])
-    graph = Graph("clamped", "x", graph.input_edge, nodes, "class")
     subset = BitSubset.choose(graph, layers=layers)
+    message = "node 'front': --exact is about bits of hidden, act, last"
     with pytest.raises(InputError, match=message):
         certify_k_flips(graph, x, y=y, flips=1, subset=subset, method="exact")
 

@@ -53,8 +53,8 @@ MUTATIONS = [
     ("maxpool", "signed", "pool", "$signed(value) > $signed(known)", "value > known"),
     ("window", "row", "window", "held_q >= HeldBits'(Extent)", "held_q != '0"),
     ("matvec", "serial", "matvec", "acc_q[pe*AccBits +: AccBits] + addend", "addend"),
-    ("matvec", "serial", "matvec", "last = add && last_line_q[2]", "last = add && last_line_q[1]"),
-    ("depthwise", "serial", "depthwise", "last = add && last_line_q[2]", "last = add"),
+    ("matvec", "serial", "matvec", "advance && last_line_q[2]", "advance && last_line_q[1]"),
+    ("depthwise", "serial", "depthwise", "advance && last_line_q[2]", "advance && last_line_q[1]"),
     ("threshold", "lanes", "threshold", "$signed(acc) >=", "$signed(acc) >"),
     ("threshold", "signs", "threshold", "= stored[LaneBits-1];", "= !stored[LaneBits-1];"),
     (

@@ -13,14 +13,21 @@ pytestmark = pytest.mark.rtl
 
 FEW = ("cnv-w1a1", "resnet-8-w4a4")  # one compilation each; the others take minutes together
 NAMES = [entry.name for entry in frozen.entries()]
+SEARCHED = pytest.param("resnet-8-w4a4", "search", marks=pytest.mark.slow)  # on branches too
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+    ("name", "compare"),
+    [
+        *(pytest.param(n, "count", marks=() if n in FEW else pytest.mark.slow) for n in NAMES),
+        SEARCHED,
+    ],
 )
-def test_logits_classes_and_cycles_are_those_of_graph_and_plan(name, simulator, compiled, tmp_path):
+def test_logits_classes_and_cycles_are_those_of_graph_and_plan(
+    name, compare, simulator, compiled, tmp_path
+):
     entry = next(entry for entry in frozen.entries() if entry.name == name)
-    graph = lower(entry.path).graph
+    graph = lower(entry.path, compare=compare).graph
     build(graph, make_plan(graph), tmp_path / "build")
     kind = graph.input_edge.type
     x = np.random.default_rng(7).integers(kind.lo, kind.hi + 1, (3, *graph.input_edge.shape))

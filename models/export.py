@@ -76,28 +76,36 @@ def train_and_export(
             f"recipe {recipe.name!r}: the file gets {correct} test images right, the integer graph "
             f"lowered from it {in_integers}; nothing written"
         )
-    record = {
+    seconds = round(perf_counter() - started, 1)
+    record = {**_record(trained, correct, moved, seconds, blob), **(note or {})}
+    write_json(output.with_suffix(".json"), record)
+    write_atomic(output, blob)  # last: who finds it finds its record
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def _record(
+    trained: Trained, correct: int, moved: int, seconds: float, blob: bytes
+) -> dict[str, Any]:
+    """What the file gets right, in qonnx and in integers, and what it was made of."""
+    recipe = trained.recipe
+    return {
         "name": recipe.name,
-        "data": data.name,
+        "data": trained.data.name,
         "accuracy": correct / trained.total,
         "correct": correct,
         "total": trained.total,
         "correct_in_training": trained.correct,  # as Brevitas computes it, in floats
-        "correct_in_integers": in_integers,
+        "correct_in_integers": correct,
         "images_with_other_logits": moved,
         "final_loss": trained.history[-1],
         "methods": [method.model_dump() for method in recipe.method],
         "seed": recipe.training.seed,
         "epochs": len(trained.history),
-        "seconds": round(perf_counter() - started, 1),
+        "seconds": seconds,
         "sha256": hashlib.sha256(blob).hexdigest(),
         "versions": {name: version(name) for name in PACKAGES},
-        **(note or {}),
     }
-    write_json(output.with_suffix(".json"), record)
-    write_atomic(output, blob)  # last: who finds it finds its record
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return record
 
 
 def export(trained: Trained) -> bytes:

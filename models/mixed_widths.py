@@ -5,6 +5,7 @@ bitproof widths models/recipes/tfc-digits-w4a4.toml -o build/mixed.toml
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,17 @@ def choose_widths(
             within the budget.
         ClaimError: training diverged.
     """
+    if not 2 <= least <= most <= 8:
+        raise InputError(f"--least {least}, --most {most}: give 2 to 8, the least first")
     recipe = load_recipe(recipe_path)
     if isinstance(recipe.network, Convolutional):
         raise InputError(
             f"{recipe_path}: network {recipe.network.kind!r} has one width for all layers; choose "
             "a fully-connected or stack network"
         )
-    if not 2 <= least <= most <= 8:
-        raise InputError(f"--least {least}, --most {most}: give 2 to 8, the least first")
-    data = load_dataset(recipe.dataset, root=data_root)
+    data, choices = load_dataset(recipe.dataset, root=data_root), range(least, most + 1)
     sizes = _sizes(recipe, data)
-    own = sum(size * bits for size, bits in zip(sizes, recipe.network.widths, strict=True))
-    budget = own if budget is None else budget
-    choices = range(least, most + 1)
+    budget = _stored(sizes, recipe.network.widths) if budget is None else budget
     cheapest([dict.fromkeys(choices, 0.0) for _ in sizes], sizes, budget=budget)  # before training
     folder = output.with_name(f"{output.name}.training")
     fine = _with_widths(recipe, most, where=str(recipe_path))
@@ -67,11 +66,15 @@ def choose_widths(
     return {
         "name": chosen.name,
         "weight_bits": list(widths),
-        "stored_bits": sum(s * b for s, b in zip(sizes, widths, strict=True)),
+        "stored_bits": _stored(sizes, widths),
         "budget": budget,
         "accuracy_of_reference": trained.accuracy,
         "layers": [_row(k, s, b) for k, (s, b) in enumerate(zip(found, widths, strict=True))],
     }
+
+
+def _stored(sizes: Sequence[int], widths: Sequence[int]) -> int:
+    return sum(size * bits for size, bits in zip(sizes, widths, strict=True))
 
 
 def _sizes(recipe: Recipe, data: Dataset) -> list[int]:

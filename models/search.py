@@ -22,7 +22,7 @@ from flow.errors import ClaimError, InputError
 from flow.ir import Graph
 from flow.schedule import choose_folding, dataflow, interval
 from flow.schedule.area import expected
-from models.data import load_dataset
+from models.data import Dataset, load_dataset
 from models.export import export, lowered
 from models.recipe import Recipe, recipe_of
 from models.toml_text import toml
@@ -115,27 +115,10 @@ def search(
 
     def attempt(trial: Trial) -> float | tuple[float, float]:
         try:
-            return evaluate(trial)
+            return _evaluated(trial, space, data, cost, cycles)
         except (InputError, ClaimError) as error:
             trial.set_user_attr(_REFUSED, str(error))
             raise
-
-    def evaluate(trial: Trial) -> float | tuple[float, float]:
-        picked = _picked(trial, space)
-        recipe, best = space.recipe(picked), 0.0
-
-        def judge(epoch: int, score: float) -> None:
-            nonlocal best
-            best = max(best, score)
-            if cost is Cost.NONE:
-                trial.report(score, epoch)
-                if trial.should_prune():
-                    raise optuna.TrialPruned
-
-        trained = train(recipe, data, judge=judge)
-        if cost is Cost.NONE:
-            return best
-        return best, float(hardware_cost(lowered(export(trained)), cost, cycles))
 
     while (done := len(_tried(study))) < trials:
         if progress is not None:
@@ -145,6 +128,26 @@ def search(
         )
         study.optimize(attempt, n_trials=1, catch=(InputError, ClaimError))
     return _rows(study, space, cost)
+
+
+def _evaluated(
+    trial: Trial, space: Space, data: Dataset, cost: Cost, cycles: int | None
+) -> float | tuple[float, float]:
+    """The best held-out accuracy of an epoch, and what the network costs where that is asked."""
+    recipe, best = space.recipe(_picked(trial, space)), 0.0
+
+    def judge(epoch: int, score: float) -> None:
+        nonlocal best
+        best = max(best, score)
+        if cost is Cost.NONE:
+            trial.report(score, epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    trained = train(recipe, data, judge=judge)
+    if cost is Cost.NONE:
+        return best
+    return best, float(hardware_cost(lowered(export(trained)), cost, cycles))
 
 
 def hardware_cost(graph: Graph, cost: Cost, cycles: int | None) -> int:

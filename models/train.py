@@ -101,15 +101,7 @@ def train(
     with _reproducible(settings.seed):
         random = torch.Generator().manual_seed(settings.seed)
         model = build(recipe.network, shape=data.shape, classes=data.classes, pixel=data.type)
-        x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
-        targets = taught(settings, x, y, data, random) if settings.teacher_epochs else None
-        kept = len(x) - settings.held_out
-        whole = Batch(x, y, targets)
-        task = Task(
-            recipe.network, settings, data.type, data.shape, data.classes,
-            examples=whole.take(slice(kept)),
-            held_out=whole.take(slice(kept, None)) if settings.held_out else None,
-        )  # fmt: skip
+        task = _task(recipe, data, random)
         objective = objective_of(recipe, task)
         found, history = fit(
             recipe, objective.prepare(model), objective, examples=task.examples, random=random,
@@ -119,6 +111,20 @@ def train(
         logits = _test_logits(recipe, found, data)
     correct = int((logits.argmax(axis=1) == data.test_y).sum())
     return Trained(recipe, found, data, logits, correct, len(data.test_y), history)
+
+
+def _task(recipe: Recipe, data: Dataset, random: torch.Generator) -> Task:
+    """What the recipe's methods may know; the last images are held out, a teacher sees them all."""
+    settings = recipe.training
+    x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
+    targets = taught(settings, x, y, data, random) if settings.teacher_epochs else None
+    kept = len(x) - settings.held_out
+    whole = Batch(x, y, targets)
+    return Task(
+        recipe.network, settings, data.type, data.shape, data.classes,
+        examples=whole.take(slice(kept)),
+        held_out=whole.take(slice(kept, None)) if settings.held_out else None,
+    )  # fmt: skip
 
 
 def objective_of(recipe: Recipe, task: Task) -> Objective:

@@ -41,14 +41,14 @@ TRAINED = {
 
 def recipe_named(name):
     kinds, network, bits = TRAINED[name]
-    made = recipe(*kinds, epochs=2).model_dump(mode="python")
-    own = {"weight_bits": 4, "activation_bits": 4}
+    own = {}
     for kind in kinds:
         own |= TINY[kind][1]
     if bits is not None:
         own = {"weight_bits": bits[0], "activation_bits": bits[1]}
-    made["network"] = network | own
-    return Recipe.model_validate(made)
+    made = recipe("clipping", epochs=2).model_dump()
+    methods = [{"kind": kind, **TINY[kind][0]} for kind in kinds]
+    return Recipe.model_validate(made | {"network": network | own, "method": methods})
 
 
 @pytest.mark.parametrize(

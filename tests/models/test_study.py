@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from statistics import mean, stdev
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from flow.certify import largest_k
 from flow.certify.input import certify_input
-from flow.errors import InputError
+from flow.errors import ClaimError, InputError
 from models import study as study_module
 from models.study import load_study, markdown, run_study
 
@@ -98,6 +99,33 @@ def test_a_study_does_each_cell_once_and_goes_on_after_a_kill(folder):
     (folder / "small.toml").write_text(SMALL.replace("0.25", "0.5"))
     run(folder, changed := [])
     assert changed == ["small: clipped, 2 bits, seed 0", "small: clipped, 2 bits, seed 1"]
+
+
+def test_a_graph_that_decides_otherwise_is_not_measured(folder, monkeypatch):
+    plain = study_module.lowered
+
+    def turned(blob):
+        graph = plain(blob)
+        *others, last, end = graph.nodes
+        last = replace(last, op=replace(last.op, weights=-last.op.weights))
+        return replace(graph, nodes=(*others, last, end))
+
+    monkeypatch.setattr(study_module, "lowered", turned)
+    with pytest.raises(
+        ClaimError, match=r"^small: \d+ test images right in training, \d+ in the integer graph of"
+    ):
+        run(folder, [])
+    assert not list((folder / "out" / "small").glob("*.json"))
+
+
+def test_other_measures_measure_anew(folder):
+    run(folder, [], seeds=1)
+    (folder / "small.toml").write_text(SMALL.replace("radius = [1]", "radius = [1, 2]"))
+    record = run(folder, titles := [], seeds=1)
+    assert titles == ["small: plain, seed 0", "small: clipped, 2 bits, seed 0"]
+    assert record["markdown"].splitlines()[0] == (
+        "| digits | accuracy | certified at 1 | certified at 2 |"
+    )
 
 
 def test_one_seed_has_no_spread(folder):

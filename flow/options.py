@@ -47,6 +47,7 @@ class Bounds(StrEnum):
 
     IBP = "ibp"
     LINEAR = "linear"
+    ZONOTOPE = "zonotope"
     COMPLETE = "complete"
     CPSAT = "cpsat"
 

@@ -14,7 +14,12 @@ from flow.certify.certificate import (
     save_certificates,
 )
 from flow.certify.check import check
-from flow.certify.complete import Budget, certify_complete, certify_linear
+from flow.certify.complete import (
+    Budget,
+    certify_complete,
+    certify_linear,
+    certify_zonotope,
+)
 from flow.certify.effect import Effect
 from flow.certify.flip_attack import fewest_flips, worst_sets
 from flow.certify.flip_files import (
@@ -66,6 +71,7 @@ __all__ = [
     "certify_pixel",
     "certify_smoothing",
     "certify_weights",
+    "certify_zonotope",
     "check",
     "fewest_flips",
     "input_box",

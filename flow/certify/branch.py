@@ -91,13 +91,16 @@ class Search:
         self.graph: Graph = engine.graph
         self.relaxed = Relaxed.of(engine.graph)
 
-    def decide(self, box: Box, label: int, *, work: Work) -> Decision:
+    def decide(
+        self, box: Box, label: int, *, work: Work, limits: dict[str, Box] | None = None
+    ) -> Decision:
         """Whether every input of the one-image ``box`` has class ``label``.
 
-        Splits until all is decided or ``work`` is used up.
+        Splits until all is decided or ``work`` is used up. ``limits``, which need a proof of their
+        own, hold for what Thresholds read of all these inputs.
         """
         classes = self.graph.edge(self.graph.logits).shape[0]
-        root = Region(box, {})
+        root = Region(box, limits or {})
         tree, roots, open_, splits = _Tree(), {}, [], 0
         for rival in range(classes):
             if rival != label:

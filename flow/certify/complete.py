@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.box import Box
-from flow.certify.branch import Decision, Search, Work
+from flow.certify.branch import Search, Work
 from flow.certify.certificate import Certificate, CertificateSet, Verdict
 from flow.certify.input import certify_input
 from flow.certify.ranges import Ranges
 from flow.certify.witness import Effort
+from flow.certify.zonotope_bound import withstands, zonotope_if_any
 from flow.engine import BatchedEngine
 from flow.errors import InputError
 from flow.ir import Array, Graph
@@ -75,6 +76,42 @@ def certify_linear(
     )
 
 
+def certify_zonotope(
+    graph: Graph,
+    x: Array,
+    *,
+    y: Array,
+    radius: int,
+    ranges: Ranges | None = None,
+    seed: int = 0,
+    effort: Effort | None = None,
+    attack: Attack | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> CertificateSet:
+    """``certify_linear`` within the intervals that affine forms give, which may decide alone.
+
+    Each PROVED image that needs forms carries the slopes of its staircases in ``detail``. Graphs
+    whose forms the checker could not hold are bounded as by ``certify_linear``.
+
+    Arguments and errors as ``certify_linear``.
+    """
+    return _certify(
+        graph,
+        x,
+        y,
+        radius,
+        "zonotope",
+        Budget(splits=0),
+        ranges,
+        seed,
+        effort,
+        attack,
+        device,
+        progress,
+    )
+
+
 def certify_complete(
     graph: Graph,
     x: Array,
@@ -124,7 +161,7 @@ def _certify(
             certificate = replace(certificate, verdict=Verdict.REFUTED, witness=witnesses[k])
         if certificate.verdict is Verdict.UNKNOWN:
             work = Work(splits=budget.splits, until=monotonic() + budget.seconds)
-            certificate = _decided(certificate, search.decide(box[[k]], int(y[k]), work=work))
+            certificate = _decided(certificate, search, box[[k]], work, forms=method != "linear")
         found.append(replace(certificate, method=method))
         if progress is not None:
             progress(k + 1, len(x))
@@ -152,9 +189,21 @@ def _attacked(
     }
 
 
-def _decided(certificate: Certificate, decision: Decision) -> Certificate:
-    if decision.witness is not None:
-        return replace(certificate, verdict=Verdict.REFUTED, witness=decision.witness)
+def _decided(
+    certificate: Certificate, search: Search, box: Box, work: Work, *, forms: bool
+) -> Certificate:
+    """By the leads of forms, or by multipliers, and splits, within the intervals forms give."""
+    label, limits = certificate.label, {}
+    found = zonotope_if_any(search.relaxed, box) if forms else None
+    if found is not None:
+        slopes = {name: own.ravel().tolist() for name, own in found.slopes.items()}
+        certificate = replace(certificate, detail={"slopes": slopes})
+        if withstands(search.relaxed, found, label):
+            return replace(certificate, verdict=Verdict.PROVED)
+        limits = {node.name: found.boxes[node.inputs[0]] for node in search.relaxed.thresholds}
+    decision = search.decide(box, label, work=work, limits=limits)
     if decision.proof is not None:
         return replace(certificate, verdict=Verdict.PROVED, proof=decision.proof)
-    return certificate
+    if decision.witness is not None:
+        certificate = replace(certificate, verdict=Verdict.REFUTED, witness=decision.witness)
+    return replace(certificate, detail={})

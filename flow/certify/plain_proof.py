@@ -45,23 +45,31 @@ def label_holds(graph: Graph, box: Ends, label: int) -> bool:
     Raises:
         InputError: the graph has a layer that this checker does not know.
     """
-    replay = _Replay(graph, label)
+    replay = Replay(graph, label)
     rivals = [rival for rival in range(replay.classes) if rival != label]
     leaves = Leaf(), replay.nothing()
     return all(any(replay.leaf(rival, leaf, box, {}) for leaf in leaves) for rival in rivals)
 
 
-def proof_holds(graph: Graph, box: Ends, label: int, proof: tuple[RivalProof, ...]) -> bool:
-    """Whether the trees show that no rival wins anywhere in ``box``.
+def proof_holds(
+    graph: Graph,
+    box: Ends,
+    label: int,
+    proof: tuple[RivalProof, ...],
+    limits: Limits | None = None,
+) -> bool:
+    """Whether the trees show that no rival wins anywhere in ``box``, where all that Thresholds read
+    lies within ``limits``.
 
     Raises:
         InputError: the graph has a layer that this checker does not know.
     """
-    replay = _Replay(graph, label)
+    replay = Replay(graph, label)
     rivals = [tree.rival for tree in proof]
     if sorted([*rivals, label]) != list(range(replay.classes)):
         return False
-    return all(replay.tree(tree.rival, iter(tree.steps), box) for tree in proof)
+    known = limits or {}
+    return all(replay.tree(tree.rival, iter(tree.steps), box, known) for tree in proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class _Seen:
     wraps: dict[str, Any]
 
 
-class _Replay:
+class Replay:
     """The nodes of one graph, with what each staircase does at its corners."""
 
     def __init__(self, graph: Graph, label: int) -> None:
@@ -82,7 +90,9 @@ class _Replay:
         last = graph.producer(graph.logits)
         self.last = last if last is not None and isinstance(last.op, Threshold) else None
         self.corners = {
-            node.name: _corners(node.op) for node in self.nodes if isinstance(node.op, Threshold)
+            node.name: level_corners(node.op)
+            for node in self.nodes
+            if isinstance(node.op, Threshold)
         }
         self.units = [
             node
@@ -96,9 +106,9 @@ class _Replay:
         """Multipliers of 0: the bound of intervals and the last affine ops."""
         return Leaf(tuple((0,) * self._width(node) for node in self.units))
 
-    def tree(self, rival: int, steps: Iterator[Step], box: Ends) -> bool:
+    def tree(self, rival: int, steps: Iterator[Step], box: Ends, limits: Limits) -> bool:
         """Whether every leaf of the preorder decides its part, and nothing is left over."""
-        waiting: list[Part] = [(box, {})]
+        waiting: list[Part] = [(box, limits)]
         for step in steps:
             if not waiting:
                 return False
@@ -208,7 +218,7 @@ class _Replay:
             return False
         if self.last is not None:
             end = self.last.inputs[0]
-            least = self._least_lead(rival, seen.ends[end], weights)
+            least = self.least_lead(rival, seen.ends[end], weights)
             if least is None:
                 return True
             need = least
@@ -245,13 +255,19 @@ class _Replay:
         parts, more = backward(node.op, pull, edges)
         return parts, total + more
 
-    def _least_lead(self, rival: int, ends: Ends, weights: tuple[int, int]) -> int | None:
+    def need(self, rival: int, ends: Ends) -> int | None:
+        """The least lead in the last sums with which the rival wins; None if it never does."""
+        if self.last is None:
+            return 1 if rival > self.label else 0
+        return self.least_lead(rival, ends, (1, 1))
+
+    def least_lead(self, rival: int, ends: Ends, weights: tuple[int, int]) -> int | None:
         """The least lead in weighted sums with which the rival's level beats the label's, of all
         pairs of corners; None if there is none."""
         assert self.last is not None
         corners = self.corners[self.last.name]
         own, other = (
-            _inside(corners[c], (int(ends[0][0, c]), int(ends[1][0, c])))
+            corners_within(corners[c], (int(ends[0][0, c]), int(ends[1][0, c])))
             for c in (self.label, rival)
         )
         ahead = 1 if rival > self.label else 0
@@ -264,7 +280,7 @@ class _Replay:
         return min(leads, default=None)
 
 
-def _corners(op: Threshold) -> list[Corners]:
+def level_corners(op: Threshold) -> list[Corners]:
     """Per channel every threshold and the integer before it, in order, with their levels."""
     found: list[dict[int, int]] = [{} for _ in op.thresholds]
     for step in range(op.thresholds.shape[1]):
@@ -276,7 +292,7 @@ def _corners(op: Threshold) -> list[Corners]:
     return [sorted(own.items()) for own in found]
 
 
-def _inside(corners: Corners, ends: Interval) -> Corners:
+def corners_within(corners: Corners, ends: Interval) -> Corners:
     """The corners within ``ends``, and ``ends`` themselves: where a maximum can be."""
     low, high = ends
     start, stop = bisect_left(corners, (low,)), bisect_left(corners, (high + 1,))
@@ -292,7 +308,7 @@ def _staircase(
     low, high = (end.ravel().tolist() for end in seen.ends[node.inputs[0]])
     gains, total = pull.ravel().tolist(), 0
     for k, (gain, rent, least, most) in enumerate(zip(gains, cost, low, high, strict=True)):
-        own = _inside(corners[k % len(corners)], (least, most))
+        own = corners_within(corners[k % len(corners)], (least, most))
         total += max(gain * level - rent * x for x, level in own)
     return [np.array(cost, dtype=object).reshape(pull.shape)], total
 

@@ -8,6 +8,7 @@ from flow.certify.certificate import Certificate, Property
 from flow.certify.plain_bounds import Ends, near
 from flow.certify.plain_pixels import withstands_pixels
 from flow.certify.plain_proof import label_holds, proof_holds
+from flow.certify.plain_zonotope import reached
 from flow.certify.subject import Checked, Subject
 from flow.errors import InputError
 from flow.ir import Array, Graph
@@ -78,9 +79,23 @@ def _pixels(subject: Subject) -> int:
 
 def _input_holds(graph: Graph, inputs: Ends, certificate: Certificate) -> bool:
     """Whether the intervals of the whole box, or the certificate's trees, show its claim."""
+    if "slopes" in certificate.detail:
+        return _forms_hold(graph, inputs, certificate)
     if certificate.proof is None:
         return label_holds(graph, inputs, certificate.label)
     return proof_holds(graph, inputs, certificate.label, certificate.proof)
+
+
+def _forms_hold(graph: Graph, inputs: Ends, certificate: Certificate) -> bool:
+    """Whether affine forms keep every rival behind, or trees within the intervals they give do."""
+    label = certificate.label
+    try:
+        found = reached(graph, inputs, certificate.detail["slopes"])
+    except (AttributeError, ValueError):
+        return False
+    if certificate.proof is not None:
+        return proof_holds(graph, inputs, label, certificate.proof, found.limits)
+    return all(rival == label or found.behind(graph, label, rival) for rival in found.rivals(graph))
 
 
 def box(subject: Subject, k: int) -> Ends:

@@ -8,7 +8,14 @@ from pathlib import Path
 from time import perf_counter
 
 from flow.attack import pgd
-from flow.certify import Budget, CertificateSet, Property, certify_complete, certify_linear
+from flow.certify import (
+    Budget,
+    CertificateSet,
+    Property,
+    certify_complete,
+    certify_linear,
+    certify_zonotope,
+)
 from flow.certify import certify_input as certify_box
 from flow.certify import certify_pixel as certify_one_element
 from flow.certify.parts import IMAGES, in_parts
@@ -25,6 +32,7 @@ FEW_IMAGES = 10  # in a part, of methods that may take a minute for each
 WORDS = {
     "ibp": "integer interval bounds, then a search for witnesses",
     "linear": "interval and Lagrangian bounds in exact integers, and a search for witnesses",
+    "zonotope": "interval bounds, then affine forms in exact dyadic numbers",
     "complete": "branch and bound on interval and Lagrangian bounds in exact integers",
     "cpsat": "interval and Lagrangian bounds in exact integers, then the solver CP-SAT",
     "pixel": "every value of every one element within the radius",
@@ -50,8 +58,8 @@ def certify_inputs(
 
     Args:
         radius: by default 1; where ``range`` limits the elements, nothing else does.
-        method: ``ibp``, ``linear``, or ``complete`` and ``cpsat`` with ``seconds`` (60) for each
-            image.
+        method: ``ibp``, ``linear``, ``zonotope``, or ``complete`` and ``cpsat`` with ``seconds``
+            (60) for each image.
         mask, range: files of :func:`flow.certify.ranges.load_ranges`.
         jobs: processes that share the images out; verdicts and files are those of one, but for what
             ``seconds`` cut off.
@@ -73,7 +81,8 @@ def certify_inputs(
             "--seconds is of --method complete and cpsat; the others take the time they take"
         )
     else:
-        certify = partial(certify_linear, attack=pgd) if method == "linear" else certify_box
+        relaxed = {"linear": certify_linear, "zonotope": certify_zonotope}
+        certify = partial(relaxed[method], attack=pgd) if method in relaxed else certify_box
     ranges = load_ranges(mask, range)
     certify = partial(certify, ranges=ranges)
     asked = {"method": method, "seconds": seconds, "terms": ranges.terms}

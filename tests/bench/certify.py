@@ -24,6 +24,7 @@ from flow.certify import (
     certify_complete,
     certify_input,
     certify_linear,
+    certify_zonotope,
     check,
     save_certificates,
 )
@@ -46,6 +47,7 @@ def main() -> None:
     methods: dict[str, Callable[..., CertificateSet]] = {
         "ibp": certify_input,
         "linear": partial(certify_linear, attack=pgd),
+        "zonotope": partial(certify_zonotope, attack=pgd),
         "complete": partial(certify_complete, attack=pgd, budget=Budget(given.seconds)),
     }
     print(f"{given.seconds} s per image, one thread, load average {os.getloadavg()[0]:.1f}")

@@ -159,6 +159,11 @@ def test_no_part_flips_a_bit_twice_or_spends_more_than_there_is():
                     assert len(flipped) < k - 1  # with one flip left every one is run
                     waiting += [flipped, (*flipped, step)]
             assert not waiting or found.tree is None
+            if found.tree is not None:
+                record = found.tree.record()
+                assert label_withstands_by_bits(
+                    graph, image, int(label), k, record=record, subset=subset
+                )
             if found.witness is not None:
                 assert len(set(found.witness)) == len(found.witness) <= k
 

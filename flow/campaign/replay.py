@@ -67,15 +67,7 @@ def replay(
     seen: dict[str, int] = {}
     if made is not None and stored:  # a transient is put on the streams that would be recorded
         seen = _rtl_differences(made, x, faults, struck, cache=cache)
-    trace = tuple(
-        Trace(
-            node.name,
-            int((struck[node.output] != clean[node.output]).sum()),
-            int((batched[node.output] != struck[node.output]).sum()),
-            seen.get(node.name),
-        )
-        for node in network.nodes
-    )
+    trace = _trace(network, clean, struck, batched, seen)
     answers = {
         "clean": _answer(reference(network, x)),
         "model": _answer(reference(network, x, faults)),
@@ -97,6 +89,25 @@ def replay(
         first_changed=next((t.node for t in trace if t.changed), None),
         first_differing=first_differing,
         reproduced=not agree if case.claim is Claim.ENGINES_AGREE else _broken(case, answers),
+    )
+
+
+def _trace(
+    graph: Graph,
+    clean: Mapping[str, Array],
+    struck: Mapping[str, Array],
+    batched: Mapping[str, Array],
+    rtl: Mapping[str, int],
+) -> tuple[Trace, ...]:
+    """Of every node, from the values of all edges."""
+    return tuple(
+        Trace(
+            node.name,
+            int((struck[node.output] != clean[node.output]).sum()),
+            int((batched[node.output] != struck[node.output]).sum()),
+            rtl.get(node.name),
+        )
+        for node in graph.nodes
     )
 
 

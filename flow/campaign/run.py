@@ -111,10 +111,7 @@ def run_campaign(
         watch = _watch(campaign, out)
         if watch is None or watch.look(seconds) is None:
             _work(campaign, out, seconds, watch, cache=cache, progress=progress)
-        if watch is not None and watch.enough is not None:
-            for unit in [u for u in seconds if u.number >= watch.enough]:  # of workers ahead
-                shard_path(out, unit).unlink()
-                del seconds[unit]
+        _drop_ahead(out, seconds, watch)
         (out / REPRODUCER).unlink(missing_ok=True)  # of a claim that holds now
         record = _record(campaign, out, seconds=seconds, resumed=resumed, watch=watch)
         write_json(out / RECORD, asdict(record))
@@ -130,6 +127,15 @@ def _watch(campaign: Campaign, out: Path) -> Watch | None:
         return critical_shares(read_outcomes(out, unit), images)
 
     return Watch(campaign.stopping, campaign.units, shares)
+
+
+def _drop_ahead(out: Path, seconds: dict[Unit, Mapping[str, float]], watch: Watch | None) -> None:
+    """Remove what workers had finished beyond the unit that was enough."""
+    if watch is None or watch.enough is None:
+        return
+    for unit in [unit for unit in seconds if unit.number >= watch.enough]:
+        shard_path(out, unit).unlink()
+        del seconds[unit]
 
 
 def _work(

@@ -50,6 +50,9 @@ def attack(
     stealthy: Annotated[
         bool, typer.Option("--stealthy", help="Of tbfa: keep the other classes as they are.")
     ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Training images that a search of bits sees; 128.")
+    ] = None,
     output: Output = None,
     limit: Limit = None,
     json: Json = False,
@@ -58,8 +61,10 @@ def attack(
     from flow import evidence
 
     if method in (Method.PGD, Method.FGSM):
-        if budget is not None:
-            raise InputError(f"--budget is of flips; {method} moves inputs by --radius")
+        if budget is not None or batch is not None:
+            raise InputError(
+                f"--budget and --batch are of flips; {method} moves inputs by --radius"
+            )
         if target is not None or source is not None or stealthy:
             raise InputError("--target, --source and --stealthy are of --method tbfa")
         images = images_of(data, limit)
@@ -88,6 +93,7 @@ def attack(
             target=target,
             source=source,
             stealthy=stealthy,
+            batch=batch,
             progress=step,
         )
     emit(signed(record), as_json=json, output=output)

@@ -31,6 +31,7 @@ def attack(
     target: int | None = None,
     source: int | None = None,
     stealthy: bool = False,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> Record:
     """Run an attack once per seed; the attack sees training images, the accuracy is the test's.
@@ -38,18 +39,22 @@ def attack(
     Args:
         method: ``bfa``, ``greedy``, ``random``, ``dnl``, or ``tbfa`` with ``target`` and, where it
             is wanted, ``source`` and ``stealthy``.
+        batch: training images that the search sees (128); of methods that look at images.
     """
     if (method == "tbfa") != (target is not None):
         raise InputError("--target is the class of --method tbfa, which needs it")
     if target is None and (source is not None or stealthy):
         raise InputError("--source and --stealthy are of --method tbfa")
+    if batch is not None and method in ("random", "dnl"):
+        raise InputError(f"--batch: {method} looks at no images; leave it out")
     graph = load_graph(graph_path)
     on = (fitting(graph, test), test.y)
     results: list[AttackResult] = []
     started = perf_counter()
     run = _search(graph, train, method, target, source, stealthy)
+    seen = {} if batch is None else {"batch": batch}
     for seed in seeds:
-        results.append(run(budget=budget, seed=seed, evaluate_on=on, progress=progress))
+        results.append(run(**seen, budget=budget, seed=seed, evaluate_on=on, progress=progress))
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),

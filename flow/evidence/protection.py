@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flow.atomic import write_atomic
-from flow.build import load_build, site_table
+from flow.build import SiteTable, load_build, site_table
 from flow.campaign.faultlist import memory_name
 from flow.certify import SingleFlips, StoredBits, save_certificates, single_flips_in_parts
 from flow.certify.effect import Effect
@@ -70,21 +70,11 @@ def protect(
     folder = directory / "protect.parts"
     found = single_flips_in_parts(graph, (x, data.y), folder=folder, jobs=jobs, progress=progress)
     sets: dict[str, Array] = {}
-    rows: list[dict[str, Any]] = []
-    for text, share in zip(shares, wanted, strict=True):
-        fewest = fewest_bits(found, share)
-        sets[f"bits {text}"] = fewest
-        removed = int(found.class_changes[fewest].sum())
-        rows.append(_row("bits", text, len(fewest), len(fewest), removed, found))
-        parted = {"memories": smallest_parts(found, memories(bits), share)}
-        if table is not None:
-            parted["words"] = fewest_parts(found, words(table, bits), share)
-        for unit, chosen in parted.items():
-            sets[f"{unit} {text}"] = _bits_of(chosen)
-            rows.append(
-                _row(unit, text, len(chosen.parts), chosen.bits, chosen.removed, found)
-                | ({"which": _names(chosen)} if unit == "memories" else {})
-            )
+    rows = [
+        row
+        for text, share in zip(shares, wanted, strict=True)
+        for row in _smallest(found, text, share, table, sets)
+    ]
     sets["certified 1"] = critical_bits(found)
     lifted = {} if flips is None else _lifted(graph, (x, data.y), flips, goal, directory, sets)
     _write_ranking(found, directory / "ranking.parquet")
@@ -111,6 +101,23 @@ def protect(
         "ranking": "ranking.parquet",
         "protected": "protected.parquet",
     }
+
+
+def _smallest(
+    flips: SingleFlips, text: str, share: Fraction, table: SiteTable | None, sets: dict[str, Array]
+) -> Iterator[dict[str, Any]]:
+    """A row for bits, memories and words that keep ``share`` away; their bits go into ``sets``."""
+    fewest = fewest_bits(flips, share)
+    sets[f"bits {text}"] = fewest
+    removed = int(flips.class_changes[fewest].sum())
+    yield _row("bits", text, len(fewest), len(fewest), removed, flips)
+    parted = {"memories": smallest_parts(flips, memories(flips.bits), share)}
+    if table is not None:
+        parted["words"] = fewest_parts(flips, words(table, flips.bits), share)
+    for unit, chosen in parted.items():
+        sets[f"{unit} {text}"] = _bits_of(chosen)
+        row = _row(unit, text, len(chosen.parts), chosen.bits, chosen.removed, flips)
+        yield row | ({"which": _names(chosen)} if unit == "memories" else {})
 
 
 def _share(text: str) -> Fraction:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign import killing_rtl
 from tests.campaign.campaigns import table_of
 from tests.campaign.killing import KILLS, campaign
 
@@ -45,3 +46,25 @@ def test_a_run_was_killed_before_and_after_each_of_its_files_was_in_place(folder
     root, kills = folders
     in_place = files(root / "whole" / "out") - {"lock", "shards"}
     assert kills["step"] == 2 * len(in_place)
+
+
+@pytest.mark.rtl
+def test_a_campaign_in_rtl_that_is_killed_ends_as_if_it_had_not_been(tmp_path, compiled):
+    whole = killing_rtl.campaign(tmp_path, "whole", compiled)
+    command = [sys.executable, "-m", "tests.campaign.killing_rtl", str(tmp_path), str(compiled)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    kills = json.loads(done.stdout.splitlines()[-1])
+    assert kills == sorted(kills)
+    assert all(
+        at <= shards < whole.units for at, shards in zip(killing_rtl.KILLED_AT, kills, strict=True)
+    )
+    assert table_of(tmp_path / "killed") == table_of(tmp_path / "whole")
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    own = {"seconds": {}, "units_resumed": 0, "bytes_written": 0}
+    records = [
+        json.loads((tmp_path / out / "record.json").read_text()) | own
+        for out in ("killed", "whole")
+    ]
+    assert records[0] == records[1]
+    assert records[0]["engines"] == ["model", "rtl"]

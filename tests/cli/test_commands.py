@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import onnx
+import pytest
 
 from flow.graphfile import load_graph, save_graph
 from flow.ir import Affine
@@ -56,6 +57,31 @@ def test_stored_bits_are_attacked_towards_a_class(bitproof, graph_file):
     (run,) = json.loads(out)["runs"]
     assert (status, run["method"]) == (0, "tbfa-3")
     assert len(run["steps"]) <= 2
+
+
+@pytest.mark.parametrize("method", ["bfa", "dnl", "greedy", "random", "tbfa"])
+def test_every_search_of_bits_runs_once_for_each_seed(bitproof, graph_file, method):
+    target = ("--target", "3") if method == "tbfa" else ()
+    seen = () if method in ("dnl", "random") else ("--batch", "16")
+    how = ("--method", method, "--budget", "2", "--seed", "4", "--seed", "5", *target, *seen)
+    status, out, _ = bitproof("attack", graph_file, *how, "--data", "digits", "--json")
+    record = json.loads(out)
+    assert (status, record["images"]) == (0, 360)  # the whole test set
+    assert [run["seed"] for run in record["runs"]] == [4, 5]
+    for run in record["runs"]:
+        assert run["method"].removesuffix("-1") == method
+        assert run["hamming_distance"] <= sum(len(step["flips"]) for step in run["steps"]) <= 2
+        losses = [run["clean_loss"], *(step["loss"] for step in run["steps"])]
+        assert (None in losses) == (method in ("dnl", "random"))
+        assert None in losses or losses == sorted(losses)
+
+
+def test_a_batch_is_of_methods_that_look_at_images(bitproof, graph_file):
+    for method, said in (("random", "--batch: random looks at no"), ("pgd", "--batch are of")):
+        how = ("--method", method, "--batch", "8", "--data", "digits")
+        status, _, err = bitproof("attack", graph_file, *how)
+        assert status == 2
+        assert said in err.strip().splitlines()[-1]
 
 
 def test_a_build_with_parity_runs_in_c_simulation(bitproof, graph_file, tmp_path):

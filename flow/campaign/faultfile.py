@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,51 @@ def load_faults(path: Path, *, graph: Graph) -> FaultList:
     Raises:
         InputError: the file is missing or damaged, or was drawn for another graph.
     """
+    with _opened(path) as file:
+        return _load(path, file, graph)
+
+
+def holds_faults(path: Path, faults: FaultList, *, graph: Graph) -> bool:
+    """Whether the list at ``path`` is ``faults``; it is read a part at a time, never as a whole.
+
+    Raises:
+        InputError: as :func:`load_faults`.
+    """
+    with _opened(path) as file:
+        form, metadata = _heading(path, file, graph)
+        if form == "1":
+            return _load(path, file, graph).digest == faults.digest
+        if metadata.get(b"faults") != faults.digest.encode():
+            _load(path, file, graph)  # damaged, or the list of another campaign
+            return False
+        batches = file.iter_batches(batch_size=GROUP, columns=SCHEMA.names)
+        rest = pa.Table.from_batches([], schema=file.schema_arrow)
+        for first in range(0, len(faults), GROUP):
+            wanted = _rows(faults, first, min(first + GROUP, len(faults)), SCHEMA)
+            while rest.num_rows < wanted.num_rows and (batch := next(batches, None)) is not None:
+                rest = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+            if not _plain(rest.slice(0, wanted.num_rows)).equals(_plain(wanted)):
+                raise InputError(f"{path}: damaged (digest differs); draw it again")
+            rest = rest.slice(wanted.num_rows)
+        if rest.num_rows or next(batches, None) is not None:
+            raise InputError(f"{path}: damaged (digest differs); draw it again")
+    return True
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Without dictionaries, which may be in another order, and descriptions."""
+    columns = [
+        pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names).combine_chunks()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            return _load(path, file, graph)
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; draw a list by running a campaign") from None
     except (OSError, pa.ArrowException) as error:
@@ -75,13 +119,19 @@ def load_faults(path: Path, *, graph: Graph) -> FaultList:
         raise InputError(f"{path}: not a fault list ({reason}); draw it again") from None
 
 
-def _load(path: Path, file: pq.ParquetFile, graph: Graph) -> FaultList:
+def _heading(path: Path, file: pq.ParquetFile, graph: Graph) -> tuple[str, dict[bytes, bytes]]:
+    """The format, and what the writer says of the list."""
     metadata = file.schema_arrow.metadata or {}
     form = metadata.get(b"format", b"").decode()
     if form not in ("1", str(FORMAT)):
         raise InputError(f"{path}: not a fault list of format 1 or {FORMAT}; draw it again")
     if metadata.get(b"graph") != digest(graph).encode():
         raise InputError(f"{path}: drawn for another graph than {graph.name!r}; draw it again")
+    return form, metadata
+
+
+def _load(path: Path, file: pq.ParquetFile, graph: Graph) -> FaultList:
+    form, metadata = _heading(path, file, graph)
     try:
         if form == "1":
             faults, found = _first_format(file, graph)

@@ -58,7 +58,9 @@ class StruckModel:
         Raises:
             ClaimError: the two differ.
         """
-        found = self._whole(faults) if self._program is None else self._followed(faults)
+        found = (
+            self._whole(faults) if self._program is None else self._followed(faults, self._program)
+        )
         if not len(faults):
             return found
         first = found.rows[found.which[0]]
@@ -82,20 +84,16 @@ class StruckModel:
             first += len(rows[-1])
         return Struck(np.concatenate(rows), which, self.clean)
 
-    def _followed(self, faults: FaultList) -> Struck:
-        sets = together(self.graph, faults)
-        images, rows = len(self.x), [self.clean.logits]
+    def _followed(self, faults: FaultList, program: Program) -> Struck:
+        sets, images = together(self.graph, faults), len(self.x)
         which = np.empty((len(faults), images), dtype=np.int32)
-        first = images
         for part, values in self._parts():
-            found = self._walker.many(values, sets)
-            # Each image's clean row takes its place among the first, which are the clean ones.
-            numbers = np.arange(first, first + len(found.logits), dtype=np.int32)
-            numbers[found.clean] = np.arange(part.start, part.start + len(values))
-            which[:, part] = numbers[found.result]
-            rows.append(found.logits)
-            first += len(found.logits)
-        return Struck(np.concatenate(rows), which, self.clean)
+            to = which[:, part]
+            self._walker.many(values, sets, to=to, clean=part.start, first=images)
+        rows = np.empty((images + self._walker.results, program.classes), dtype=np.int64)
+        rows[:images] = self.clean.logits
+        self._walker.take(rows[images:])
+        return Struck(rows, which, self.clean)
 
     def _parts(self) -> Iterator[tuple[slice, Array]]:
         yield slice(0, self._size), self._kept

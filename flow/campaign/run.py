@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flow.atomic import write_json
 from flow.campaign.execute import execute
-from flow.campaign.faultfile import load_faults, save_faults
+from flow.campaign.faultfile import holds_faults, save_faults
 from flow.campaign.fit_estimate import STORAGE, save_storage
 from flow.campaign.fit_estimate import TABLE as RATES
 from flow.campaign.lock import LOCK, directory_lock
@@ -200,7 +200,8 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
                     f"{out}: its campaign has another {what}; remove it, choose another folder or "
                     "resume with --replace"
                 )
-        load_faults(out / FAULTS, graph=campaign.graph)
+        if not holds_faults(out / FAULTS, campaign.faults, graph=campaign.graph):
+            raise InputError(f"{out / FAULTS}: another fault list than the campaign's; remove it")
         return
     left = {LOCK, FAULTS, SHARDS}  # a run killed before it wrote campaign.json leaves these
     strangers = [p for p in sorted(out.iterdir()) if p.name not in left and p.name[0] != "."]
@@ -208,7 +209,7 @@ def _claim(campaign: Campaign, out: Path, *, resume: bool) -> None:
         raise InputError(f"{out}: not empty and no campaign; choose another folder")
     if not (out / FAULTS).exists():
         save_faults(campaign.faults, out / FAULTS)
-    if load_faults(out / FAULTS, graph=campaign.graph).digest != campaign.faults.digest:
+    if not holds_faults(out / FAULTS, campaign.faults, graph=campaign.graph):
         raise InputError(f"{out / FAULTS}: another fault list than the campaign's; remove it")
     (out / SHARDS).mkdir(exist_ok=True)
     write_json(out / CAMPAIGN, description)

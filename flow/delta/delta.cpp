@@ -17,7 +17,11 @@ struct Run final : Runner {
   Screen<Word> screen{walk};
   explicit Run(const Net<Word>& net) : walk(net) {}
 
-  std::vector<std::int64_t>& logits() override { return walk.logits; }
+  std::int64_t results() const override { return walk.logits.size(); }
+  void take(std::int64_t* to) override {
+    std::copy(walk.logits.begin(), walk.logits.end(), to);
+    walk.logits.clear();
+  }
   void image(const std::int64_t* clean) override { walk.image(clean); }
   void weights(int node, const std::int64_t* steps, std::int32_t bits,
                std::int32_t* to) override {
@@ -29,9 +33,9 @@ struct Run final : Runner {
   }
   void signs(int node, std::int32_t* to) override { flip_signs(walk, node, to); }
   void sets(const Sets& sets, std::int32_t* to) override { walk.sets(sets, to); }
-  void many(const std::int64_t* rows, std::int64_t images, const Sets& sets, std::int32_t* to,
-            std::int32_t* clean) override {
-    screen.many(rows, images, sets, to, clean);
+  void many(const std::int64_t* rows, std::int64_t images, const Sets& sets,
+            const Numbers& numbers) override {
+    screen.many(rows, images, sets, numbers);
   }
 };
 
@@ -73,15 +77,11 @@ void delta_strike_sets(void* runner, const Sets* sets, std::int32_t* to) {
   static_cast<Runner*>(runner)->sets(*sets, to);
 }
 void delta_many(void* runner, const std::int64_t* rows, std::int64_t images, const Sets* sets,
-                std::int32_t* to, std::int32_t* clean) {
-  static_cast<Runner*>(runner)->many(rows, images, *sets, to, clean);
+                const Numbers* numbers) {
+  static_cast<Runner*>(runner)->many(rows, images, *sets, *numbers);
 }
-std::int64_t delta_results(void* runner) { return static_cast<Runner*>(runner)->logits().size(); }
-void delta_take(void* runner, std::int64_t* to) {  // the logits of all results, and forgets them
-  auto& logits = static_cast<Runner*>(runner)->logits();
-  std::copy(logits.begin(), logits.end(), to);
-  logits.clear();
-}
+std::int64_t delta_results(const void* runner) { return static_cast<const Runner*>(runner)->results(); }
+void delta_take(void* runner, std::int64_t* to) { static_cast<Runner*>(runner)->take(to); }
 
 // Enters the results of every (image, flip) into what is counted per flip and per image.
 struct Tally {

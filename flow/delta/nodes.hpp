@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct State {  // of one thread
   // is behind it is struck too: then `open`.
   std::vector<std::vector<Word>> least, most;
   std::vector<char> open;
+  Ids touched;  // places of the node that runs
 
   void put(int node, std::int32_t element, Word value) {
     if (value == clean[element]) return;  // every node enters each element once
@@ -51,20 +53,22 @@ struct Product final : Node<Word> {  // slots: place * columns + column
 
   std::size_t room() const override { return static_cast<std::size_t>(places) * rows + places; }
   void run(State<Word>& state) const override {
-    Ids touched;
-    run(state, touched);
+    state.touched.clear();
+    go_on(state);
   }
-  // `touched`: places whose sums in `work` and marks are begun already.
-  void run(State<Word>& state, Ids& touched) const {
-    auto& work = state.work[this->number];
-    Word* const marks = work.data() + static_cast<std::size_t>(places) * rows;
+  // In `touched` are the places whose sums in `work` and marks are begun already.
+  void go_on(State<Word>& state) const {
+    Word* const work = state.work[this->number].data();
+    Word* const marks = work + static_cast<std::size_t>(places) * rows;
+    Ids& touched = state.touched;
     for (int source : this->sources)
       for (std::int32_t element : state.changed[source]) {
         const Word step = state.now[element] - state.clean[element];
         this->readers->each(element, [&](std::int32_t slot) {
-          const std::int32_t place = slot / columns, column = slot % columns;
+          const std::int32_t place = slot < columns ? 0 : slot / columns;  // mostly there is one
+          const std::int32_t column = slot - place * columns;
           const Word* from = weights.data() + static_cast<std::size_t>(column) * share;
-          Word* to = work.data() + static_cast<std::size_t>(place) * rows + group[column] * share;
+          Word* to = work + static_cast<std::size_t>(place) * rows + group[column] * share;
           for (std::int32_t r = 0; r < share; r++) to[r] += step * from[r];
           if (!marks[place]) touched.push_back(place);
           marks[place] = 1;
@@ -75,27 +79,34 @@ struct Product final : Node<Word> {  // slots: place * columns + column
     const Word* most = open ? state.clean + this->out : state.most[this->number].data();
     for (std::int32_t place : touched) {
       marks[place] = 0;
-      Word* sums = work.data() + static_cast<std::size_t>(place) * rows;
+      Word* sums = work + static_cast<std::size_t>(place) * rows;
       const std::size_t from = static_cast<std::size_t>(place) * rows;
       const Word* clean = state.clean + this->out + from;
       for (std::int32_t first = 0; first < rows; first += kAtOnce) {
         const std::int32_t end = std::min(rows, first + kAtOnce);
-        int outside = 0;
+        alignas(64) std::uint8_t outside[kAtOnce] = {};
         for (std::int32_t r = first; r < end; r++) {
-          const Word value = moved(clean[r], sums[r]);
-          outside |= (value < least[from + r]) | (value > most[from + r]);
+          sums[r] = moved(clean[r], sums[r]);
+          outside[r - first] = (sums[r] < least[from + r]) | (sums[r] > most[from + r]);
         }
-        if (outside)
-          for (std::int32_t r = first; r < end; r++) {
-            const Word value = moved(clean[r], sums[r]);
-            if (value < least[from + r] || value > most[from + r])
-              state.put(this->number, this->out + place * rows + r, value);
-          }
+        each_set(outside, [&](std::int32_t r) {
+          state.put(this->number, this->out + place * rows + first + r, sums[first + r]);
+        });
         std::fill(sums + first, sums + end, Word{0});
       }
     }
   }
-  Word moved(Word clean, Word step) const { return kind.wrap(clean + (halved ? step / 2 : step)); }
+  // Visits the numbers of the bytes that are 1, eight bytes at a time.
+  template <class Visit>
+  static void each_set(const std::uint8_t (&flags)[kAtOnce], Visit visit) {
+    for (std::int32_t at = 0; at < kAtOnce; at += 8) {
+      std::uint64_t word;
+      std::memcpy(&word, flags + at, 8);
+      for (; word; word &= word - 1) visit(at + __builtin_ctzll(word) / 8);
+    }
+  }
+  // A popcount counts half of what its products change by, which is even.
+  Word moved(Word clean, Word step) const { return kind.wrap(clean + (halved ? step >> 1 : step)); }
 };
 
 template <class Word>
@@ -109,8 +120,9 @@ struct Staircase final : Node<Word> {  // slots: elements of the output
     for (int source : this->sources)
       for (std::int32_t element : state.changed[source])
         this->readers->each(element, [&](std::int32_t slot) {
-          const std::int32_t channel = slot % channels;
-          if (std::find(skipped.begin(), skipped.end(), channel) != skipped.end()) return;
+          const std::int32_t channel = slot < channels ? slot : slot % channels;
+          if (!skipped.empty() && std::find(skipped.begin(), skipped.end(), channel) != skipped.end())
+            return;
           const Word* bank = thresholds.data() + static_cast<std::size_t>(channel) * steps;
           const std::int32_t count = reached(state.now[element], bank, -1, 0);
           state.put(this->number, this->out + slot, level(count, sign[channel]));

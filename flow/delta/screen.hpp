@@ -15,39 +15,50 @@ struct Screen {
   // Of images abreast: (elements, images); by product (sums, images); (images) each.
   std::vector<Word> across{}, hit{}, total{};
   std::vector<std::vector<Word>> lows{}, highs{};
+  std::vector<Ids> moving{};  // by image of the block: the sets that are followed
 
-  // `sets` on many images: to (sets, images) and clean (images) number results. A strike is followed
-  // where it moves a value on clean inputs; elsewhere no struck node ever sees others.
-  void many(const std::int64_t* all, std::int64_t images, const Sets& sets, std::int32_t* to,
-            std::int32_t* clean) {
-    const std::int64_t width = std::clamp<std::int64_t>(kScreened / walk.net.elements, 16, kAbreast);
-    std::vector<std::uint8_t> moved(static_cast<std::size_t>(sets.count) * width);
+  // `sets` on many images. A strike is followed where it moves a value on clean inputs; elsewhere no
+  // struck node ever sees others.
+  void many(const std::int64_t* all, std::int64_t images, const Sets& sets, const Numbers& numbers) {
+    const std::int64_t most = std::clamp<std::int64_t>(kScreened / walk.net.elements, 16, kAbreast);
+    const std::int64_t width = std::min(most, (images + 15) / 16 * 16);
+    walk.base = numbers.first;
     for (std::int64_t begin = 0; begin < images; begin += width) {
       const std::int64_t count = std::min(width, images - begin);
       const std::int64_t* block = all + begin * walk.net.elements;
       abreast(block, count, width);
-      for (std::int64_t k = 0; k < sets.count; k++)
-        screen(sets, sets.start[k], sets.start[k + 1], width, moved.data() + k * width);
+      moving.resize(count);
+      for (auto& some : moving) some.clear();
+      for (std::int64_t k = 0; k < sets.count; k++) {
+        std::int32_t* const to = numbers.to + k * numbers.stride + begin;
+        for (std::int64_t i = 0; i < count; i++)
+          to[i] = numbers.clean + static_cast<std::int32_t>(begin + i);
+        screen(sets, sets.start[k], sets.start[k + 1], width);
+        for (std::int64_t i = 0; i < count; i++)
+          if (hit[i]) moving[i].push_back(static_cast<std::int32_t>(k));
+      }
       for (std::int64_t i = 0; i < count; i++) {
-        walk.image(block + i * walk.net.elements);
-        clean[begin + i] = walk.untouched;
-        for (std::int64_t k = 0; k < sets.count; k++) {
-          std::int32_t& found = to[k * images + begin + i];
-          found = walk.untouched;
-          if (!moved[k * width + i]) continue;
+        begin_image(block + i * walk.net.elements);
+        walk.untouched = numbers.clean + static_cast<std::int32_t>(begin + i);
+        for (std::int32_t k : moving[i]) {
           if (walk.seen.size() > kSeen) walk.seen.clear();
-          found = walk.together(sets, sets.start[k], sets.start[k + 1]);
+          numbers.to[k * numbers.stride + begin + i] =
+              walk.together(sets, sets.start[k], sets.start[k + 1]);
         }
       }
     }
+    walk.base = 0;
+  }
+  void begin_image(const std::int64_t* clean) {
+    walk.image(clean);
+    walk.logits.resize(walk.logits.size() - walk.net.classes);  // whoever asks has the clean ones
   }
   // Lays a block of images out element by element, with the guards of every product's sums.
   void abreast(const std::int64_t* block, std::int64_t count, std::int64_t width) {
     across.assign(static_cast<std::size_t>(walk.net.elements) * width, 0);
     lows.resize(walk.products.size()), highs.resize(walk.products.size());
     for (std::int64_t i = 0; i < count; i++) {
-      walk.image(block + i * walk.net.elements);
-      walk.logits.resize(walk.logits.size() - walk.net.classes);  // the run is not asked for yet
+      begin_image(block + i * walk.net.elements);
       for (std::int64_t e = 0; e < walk.net.elements; e++) across[e * width + i] = walk.words[e];
       for (std::size_t p = 0; p < walk.products.size(); p++) {
         if (!walk.products[p]) continue;
@@ -60,9 +71,8 @@ struct Screen {
       }
     }
   }
-  // Which images of the block see entries [first, end) move anything on clean inputs.
-  void screen(const Sets& sets, std::int64_t first, std::int64_t end, std::int64_t width,
-              std::uint8_t* moved) {
+  // Marks in `hit` which images of the block see entries [first, end) move anything on clean inputs.
+  void screen(const Sets& sets, std::int64_t first, std::int64_t end, std::int64_t width) {
     hit.assign(width, 0);
     walk.open(sets, first, end, true);
     for (std::int64_t j = first; j < end;) {
@@ -70,13 +80,9 @@ struct Screen {
         screen_element(sets, j, width);
         j++;
       } else if (const Product<Word>* product = walk.products[sets.node[j]]) {
-        const auto columns = static_cast<std::uint32_t>(walk.own[product->number][0].size());
-        const auto row_of = [&](std::int64_t at) {
-          return static_cast<std::uint32_t>(sets.element[at]) / columns;
-        };
         std::int64_t next = j + 1;
-        while (next < end && sets.node[next] == sets.node[j] && row_of(next) == row_of(j)) next++;
-        screen_row(*product, static_cast<std::int32_t>(row_of(j)), sets, j, next, width);
+        while (next < end && sets.node[next] == sets.node[j] && sets.row[next] == sets.row[j]) next++;
+        screen_row(*product, sets, j, next, width);
         j = next;
       } else {
         screen_step(*walk.staircases[sets.node[j]], sets, j, width);
@@ -84,7 +90,6 @@ struct Screen {
       }
     }
     walk.open(sets, first, end, false);
-    for (std::int64_t i = 0; i < width; i++) moved[i] = hit[i] != 0;
   }
   void screen_element(const Sets& sets, std::int64_t j, std::int64_t width) {
     Word* const mark = hit.data();
@@ -102,10 +107,9 @@ struct Screen {
       mark[i] |= (value < low[i]) | (value > high[i]);
     }
   }
-  void screen_row(const Product<Word>& product, std::int32_t row, const Sets& sets,
-                  std::int64_t from, std::int64_t end, std::int64_t width) {
-    const Ids& group = walk.own[product.number][row / product.share];
-    const auto columns = static_cast<std::uint32_t>(group.size());
+  void screen_row(const Product<Word>& product, const Sets& sets, std::int64_t from,
+                  std::int64_t end, std::int64_t width) {
+    const std::int32_t row = sets.row[from];
     const bool open = walk.state.open[product.number];
     Word* const mark = hit.data();
     for (std::int32_t place = 0; place < product.places; place++) {
@@ -113,8 +117,7 @@ struct Screen {
       Word* const sum = total.data();
       for (std::int64_t j = from; j < end; j++) {
         const auto step = static_cast<Word>(sets.value[j]);
-        const std::int32_t column = group[static_cast<std::uint32_t>(sets.element[j]) % columns];
-        const std::size_t slot = static_cast<std::size_t>(place) * product.columns + column;
+        const std::size_t slot = static_cast<std::size_t>(place) * product.columns + sets.column[j];
         const Word* x = across.data() + static_cast<std::size_t>(product.reads[slot]) * width;
         for (std::int64_t i = 0; i < width; i++) sum[i] += step * x[i];
       }

@@ -2,52 +2,33 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "guard.hpp"
+#include "memo.hpp"
 #include "network.hpp"
 
 constexpr std::size_t kSeen = 1 << 16;  // results that are remembered at a cut
-
-struct Key {  // element, value, element, value ..
-  std::vector<std::int64_t> words;
-  bool operator==(const Key& other) const { return words == other.words; }
-};
-
-struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    std::uint64_t hash = key.words.size();
-    for (std::int64_t word : key.words) {
-      hash ^= static_cast<std::uint64_t>(word) + 0x9e3779b97f4a7c15u + (hash << 6) + (hash >> 2);
-      hash *= 0xff51afd7ed558ccdu;
-      hash ^= hash >> 32;
-    }
-    return hash;
-  }
-};
 
 template <class Word>
 struct Walk {
   const Net<Word>& net;
   State<Word> state;
   std::vector<Word> words;
-  std::vector<std::int64_t> logits;  // (results, classes)
-  std::unordered_map<Key, std::int32_t, KeyHash> seen;  // at a cut: what became of its changes
+  std::vector<Word> logits;  // (results, classes)
+  std::int32_t base = 0;  // the number of the first of these
+  Key key;  // of the cut that is passed
+  Memo seen;  // at a cut: what became of its changes
   std::int32_t untouched = 0;  // the result of the clean run
 
   std::vector<const Product<Word>*> products;  // by node, or none
   std::vector<const Staircase<Word>*> staircases;
-  std::vector<std::vector<Ids>> own;  // by product: the columns of each group
-  Ids rows, channels;
-  std::vector<Word> moves;  // (rows, places)
+  Ids channels;
 
-  explicit Walk(const Net<Word>& network) : net(network), own(network.nodes.size()) {
+  explicit Walk(const Net<Word>& network) : net(network) {
     for (const auto& node : net.nodes) {
       products.push_back(dynamic_cast<const Product<Word>*>(node.get()));
       staircases.push_back(dynamic_cast<const Staircase<Word>*>(node.get()));
-      if (products.back()) own[products.size() - 1] = columns_of_groups(*products.back());
     }
     state.open.resize(net.nodes.size());
     state.changed.resize(net.nodes.size());
@@ -69,43 +50,45 @@ struct Walk {
   }
   std::int32_t result() {  // the logits as they are now, as a new row
     const auto number = static_cast<std::int32_t>(logits.size() / net.classes);
-    for (std::int32_t k = 0; k < net.classes; k++) logits.push_back(state.now[net.first + k]);
-    return number;
+    const Word* now = state.now.data() + net.first;
+    logits.insert(logits.end(), now, now + net.classes);
+    return base + number;
   }
   // Runs the nodes behind `struck`, whose changes are entered, and takes everything back. Entries
   // [at, end) of `sets` strike nodes on the way.
   std::int32_t follow(int struck, const Sets* sets = nullptr, std::int64_t at = 0,
                       std::int64_t end = 0) {
     std::int32_t found = -1;
-    bool logits_moved = false;
-    Key key;
+    key.clear();
     for (std::size_t k = struck + 1; k < net.nodes.size() && found < 0; k++) {
       const Node<Word>& node = *net.nodes[k];
       const std::int64_t from = at;
       while (at < end && sets->node[at] == static_cast<int>(k)) at++;
       if (from == at && !reached(node)) continue;
-      if (node.cut && key.words.empty() && from == end) {
-        for (std::int32_t element : state.changed[node.sources[0]]) {
-          key.words.push_back(element);
-          key.words.push_back(state.now[element]);
-        }
-        const auto known = seen.find(key);
-        if (known != seen.end()) found = known->second;
+      if (node.cut && key.empty() && from == end) {
+        for (std::int32_t element : state.changed[node.sources[0]]) enter(element);
+        found = seen.find(key);
       }
       if (found < 0 && from == at) node.run(state);
       if (found < 0 && from < at) strike(*sets, from, at);
     }
     if (found < 0) {
-      for (std::int32_t k = net.first; k < net.first + net.classes; k++)
-        logits_moved = logits_moved || state.now[k] != state.clean[k];
-      found = logits_moved ? result() : untouched;
-      if (!key.words.empty()) seen.emplace(std::move(key), found);
+      const Word* now = state.now.data() + net.first;
+      found = std::equal(now, now + net.classes, state.clean + net.first) ? untouched : result();
+      if (!key.empty()) seen.add(key, found);
     }
     for (Ids& elements : state.changed) {
       for (std::int32_t element : elements) state.now[element] = state.clean[element];
       elements.clear();
     }
     return found;
+  }
+  // Adds an element with its value to the key, in one word if it holds both.
+  void enter(std::int32_t element) {
+    const auto value = static_cast<std::int64_t>(state.now[element]);
+    if (sizeof(Word) == 8) key.push_back(value);
+    const std::int64_t low = sizeof(Word) == 8 ? 0 : value & 0xffffffff;
+    key.push_back((static_cast<std::int64_t>(element) << 32) | low);
   }
   void sets(const Sets& sets, std::int32_t* to) {
     seen.clear();
@@ -137,12 +120,6 @@ struct Walk {
       if (!state.changed[source].empty()) return true;
     return false;
   }
-  static std::vector<Ids> columns_of_groups(const Product<Word>& product) {
-    std::vector<Ids> own(product.rows / product.share);
-    for (std::int32_t column = 0; column < product.columns; column++)
-      own[product.group[column]].push_back(column);
-    return own;
-  }
   // Runs the one node that entries [from, end) change, on what its sources are now.
   void strike(const Sets& sets, std::int64_t from, std::int64_t end) {
     if (sets.passing(from)) invert(sets, from, end);
@@ -161,47 +138,44 @@ struct Walk {
     }
   }
   void move(const Product<Word>& product, const Sets& sets, std::int64_t from, std::int64_t end) {
-    const auto& group = own[product.number];
-    const auto width = static_cast<std::uint32_t>(group[0].size());
-    const std::int32_t places = product.places;
-    rows.clear(), moves.clear();
-    for (std::int64_t j = from; j < end; j++) {
-      const auto element = static_cast<std::uint32_t>(sets.element[j]);
-      const auto row = static_cast<std::int32_t>(element / width);
-      const std::int32_t column = group[row / product.share][element % width];
-      const auto step = static_cast<Word>(sets.value[j]);
-      std::size_t at = rows.size() - 1;  // entries mostly come row by row
-      if (rows.empty() || rows[at] != row)
-        at = std::find(rows.begin(), rows.end(), row) - rows.begin();
-      if (at == rows.size()) {
-        rows.push_back(row);
-        moves.resize(rows.size() * places, 0);
-      }
-      for (std::int32_t place = 0; place < places; place++)
-        moves[at * places + place] +=
-            step * state.now[product.reads[static_cast<std::size_t>(place) * product.columns + column]];
-    }
-    if (reached(product)) {
-      auto& work = state.work[product.number];
-      Ids touched(places);
-      for (std::int32_t place = 0; place < places; place++) {
-        touched[place] = place;
-        work[static_cast<std::size_t>(places) * product.rows + place] = 1;
-        for (std::size_t at = 0; at < rows.size(); at++)
-          work[static_cast<std::size_t>(place) * product.rows + rows[at]] += moves[at * places + place];
-      }
-      product.run(state, touched);
+    if (sets.ordered && !reached(product)) {
+      move_rows(product, sets, from, end);
       return;
     }
+    const std::int32_t places = product.places, rows = product.rows;
+    Word* const work = state.work[product.number].data();
+    state.touched.clear();
+    for (std::int32_t place = 0; place < places; place++) {
+      state.touched.push_back(place);
+      work[static_cast<std::size_t>(places) * rows + place] = 1;
+      const std::int32_t* reads = product.reads.data() + static_cast<std::size_t>(place) * product.columns;
+      Word* const sums = work + static_cast<std::size_t>(place) * rows;
+      for (std::int64_t j = from; j < end; j++)
+        sums[sets.row[j]] += static_cast<Word>(sets.value[j]) * state.now[reads[sets.column[j]]];
+    }
+    product.go_on(state);
+  }
+  // The same where no source has changed: the struck rows alone, one after the other.
+  void move_rows(const Product<Word>& product, const Sets& sets, std::int64_t from,
+                 std::int64_t end) {
     const bool open = state.open[product.number];
-    const Word* least = open ? state.clean + product.out : state.least[product.number].data();
-    const Word* most = open ? state.clean + product.out : state.most[product.number].data();
-    for (std::size_t at = 0; at < rows.size(); at++)
-      for (std::int32_t place = 0; place < places; place++) {
-        const std::int32_t to = place * product.rows + rows[at];
-        const Word sum = product.moved(state.clean[product.out + to], moves[at * places + place]);
+    const Word* clean = state.clean + product.out;
+    const Word* least = open ? clean : state.least[product.number].data();
+    const Word* most = open ? clean : state.most[product.number].data();
+    for (std::int64_t next; from < end; from = next) {
+      next = from + 1;
+      while (next < end && sets.row[next] == sets.row[from]) next++;
+      for (std::int32_t place = 0; place < product.places; place++) {
+        const std::int32_t* reads =
+            product.reads.data() + static_cast<std::size_t>(place) * product.columns;
+        Word step = 0;
+        for (std::int64_t j = from; j < next; j++)
+          step += static_cast<Word>(sets.value[j]) * state.clean[reads[sets.column[j]]];
+        const std::int32_t to = place * product.rows + sets.row[from];
+        const Word sum = product.moved(clean[to], step);
         if (sum < least[to] || sum > most[to]) state.put(product.number, product.out + to, sum);
       }
+    }
   }
   void bend(const Staircase<Word>& stairs, const Sets& sets, std::int64_t from, std::int64_t end) {
     const std::int32_t steps = stairs.steps;

@@ -78,8 +78,17 @@ class Together:
 
 class _Sets(Structure):
     _fields_ = (
-        ("count", c_int64),
+        *((name, c_int64) for name in ("count", "ordered")),
         *((name, c_void_p) for name in ("start", "node", "parameter", "element", "value")),
+        *((name, c_void_p) for name in ("row", "column")),
+    )
+
+
+class _Numbers(Structure):
+    _fields_ = (
+        ("to", c_void_p),
+        ("stride", c_int64),
+        *((name, c_int32) for name in ("clean", "first")),
     )
 
 
@@ -164,27 +173,36 @@ class Walker:
                 self._runner, strike.parameter, strike.step, effects, strike.bits, to
             )
 
-    def many(self, rows: Array, sets: Together) -> Strikes:
+    def many(
+        self, rows: Array, sets: Together, *, to: NDArray[np.int32], clean: int, first: int
+    ) -> None:
         """Every one of ``sets`` on images laid out by ``Program.row``, screened many at a time.
 
-        ``result`` is (sets, images) here.
+        ``to`` (sets, images), with images side by side, gets numbers of rows of logits: ``clean``
+        and on for images that a set leaves as they were, ``first`` and on for what :meth:`take`
+        gives, which grows from call to call.
         """
         strike = _together(self.program, sets)
         assert strike.sets is not None, "made of sets"
-        result = np.empty((len(sets), len(rows)), dtype=np.int32)
-        clean = np.empty(len(rows), dtype=np.int32)
-        to, own = (array.ctypes.data_as(POINTER(c_int32)) for array in (result, clean))
-        self._code.delta_many(self._runner, _long(rows), len(rows), byref(strike.sets), to, own)
-        logits = self._take()
-        starts = clean.astype(np.int64)
-        image = np.repeat(np.arange(len(rows)), np.diff(np.append(starts, len(logits))))
-        return Strikes(result, logits, image, starts)
+        assert to.strides[1] == to.itemsize, "images lie side by side"
+        stride = to.strides[0] // to.itemsize
+        numbers = _Numbers(to.ctypes.data, stride, clean, first)
+        args = (_long(rows), len(rows), byref(strike.sets), byref(numbers))
+        self._code.delta_many(self._runner, *args)
+
+    @property
+    def results(self) -> int:
+        """Rows of logits that :meth:`take` would give."""
+        return int(self._code.delta_results(self._runner)) // self.program.classes
+
+    def take(self, to: Array) -> None:
+        """Move the logits of all results so far to ``to`` (results, classes)."""
+        self._code.delta_take(self._runner, _long(to))
 
     def _take(self) -> Array:
-        size = self._code.delta_results(self._runner)
-        logits = np.empty(size, dtype=np.int64)
-        self._code.delta_take(self._runner, _long(logits))
-        return logits.reshape(-1, self.program.classes)
+        logits = np.empty((self.results, self.program.classes), dtype=np.int64)
+        self.take(logits)
+        return logits
 
 
 def _flips(program: Program) -> Iterator[_Strike]:
@@ -204,7 +222,8 @@ def _together(program: Program, sets: Sets | Together) -> _Strike:
         sets = sets.across()
     value = np.zeros(len(sets.element), dtype=np.int64)
     absolute = np.array(sets.element, dtype=np.int64)
-    node, parameter = (np.zeros(len(sets.element), dtype=np.int32) for _ in range(2))
+    names = ("node", "parameter", "row", "column")
+    node, parameter, row, column = (np.zeros(len(sets.element), dtype=np.int32) for _ in names)
     for number, (name, stored) in enumerate(sets.blocks):
         here = sets.block == number
         if not here.any():
@@ -220,10 +239,29 @@ def _together(program: Program, sets: Sets | Together) -> _Strike:
         codes = op.stored[stored].encode(old) ^ sets.mask[here]
         value[here] = _changed(op, stored, codes, element)
         parameter[here], node[here] = PARAMETERS[stored], program.number(name)
+        if isinstance(op, MatVec):
+            row[here], column[here] = _place(op, element)
     start = np.ascontiguousarray(sets.start, dtype=np.int64)
-    kept = (start, node, parameter, absolute, value)
-    arrays = _Sets(len(sets), *(array.ctypes.data for array in kept))
+    kept = (start, node, parameter, absolute, value, row, column)
+    arrays = _Sets(len(sets), _ordered(sets), *(array.ctypes.data for array in kept))
     return _Strike(len(sets), sets=arrays, kept=kept)
+
+
+def _place(op: MatVec, element: Array) -> tuple[Array, Array]:
+    """Row and column, among those of all groups, of weights."""
+    rows, width = op.weights.shape
+    row, within = np.divmod(element, width)
+    position, channel = np.divmod(within, width // op.positions)
+    group = row // (rows // op.groups)
+    return row, (position * op.groups + group) * (width // op.positions) + channel
+
+
+def _ordered(sets: Together) -> bool:
+    """Within each set, the elements of each block ascend."""
+    inside = np.ones(len(sets.element), dtype=bool)
+    inside[sets.start[:-1][sets.start[:-1] < len(inside)]] = False  # the first of a set
+    rises = (np.diff(sets.element) > 0) | (np.diff(sets.block) != 0)
+    return bool(rises[inside[1:]].all())
 
 
 def _inverted(program: Program, name: str, mask: Array) -> tuple[int, int, Array]:
@@ -272,7 +310,7 @@ def code() -> ctypes.CDLL:
         ("image", None, (c_void_p, long)),
         ("strike", None, (c_void_p, c_int, c_int, long, c_int32, ids)),
         ("strike_sets", None, (c_void_p, c_void_p, ids)),
-        ("many", None, (c_void_p, long, c_int64, c_void_p, ids, ids)),
+        ("many", None, (c_void_p, long, c_int64, c_void_p, c_void_p)),
         ("results", c_int64, (c_void_p,)),
         ("take", None, (c_void_p, long)),
         ("tally", None, (c_void_p, ids, c_int64, c_int64, byte, long, POINTER(c_double))),

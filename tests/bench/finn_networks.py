@@ -1,6 +1,7 @@
 """Networks of the sizes and foldings that the leading flow publishes, with random parameters.
 
-Cycles and area depend on sizes, types and folding alone; accuracy is no matter here.
+Cycles and area depend on sizes, types and folding alone; accuracy is no matter here. Thresholds lie
+in the middle of what sums can be, so that neurons change with the image and with faults.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class _Chain:
         self.edge, self.kind, self.shape = Edge(shape, kind), kind, shape
         self.weights, self.acts = weights, acts
         self.nodes: list[Node] = []
-        self.source, self.accumulator = "x", kind
+        self.source, self.accumulator, self.middle = "x", kind, 0
 
     def add(self, name: str, op: Op) -> None:
         self.nodes.append(Node(name, op, (self.source,), f"{name}_o"))
@@ -48,12 +49,14 @@ class _Chain:
         op = MatVec(values, self.weights, holding, popcount=popcount, positions=positions)
         self.add(f"fc{number}", op)
         self.accumulator = holding
+        self.middle = (
+            columns // 2 if popcount else 0
+        )  # not of the type: a neuron that never changes
 
     def activation(self, number: int, channels: int) -> None:
         lo, hi = self.accumulator.lo, self.accumulator.hi
         steps = self.acts.hi - self.acts.lo if not self.acts.bipolar else 1
-        middle = (lo + hi) // 2
-        levels = middle + np.arange(steps) - steps // 2 + np.zeros((channels, 1), dtype=int)
+        levels = self.middle + np.arange(steps) - steps // 2 + np.zeros((channels, 1), dtype=int)
         kind = IntType.holding(lo, hi + 1)
         signs = np.ones(channels, dtype=int)
         base = 0 if self.acts.bipolar else self.acts.lo

@@ -23,6 +23,7 @@ from flow.campaign import (
     sample_size,
     save_faults,
 )
+from flow.campaign.faultfile import holds_faults
 from flow.campaign.model import evaluate_faults, reference
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
@@ -276,3 +277,35 @@ def test_binary_networks_have_strikes_too():
     graph = binary_network((8, 6, 3), signs=True)
     faults = draw_faults(graph, Multiple(count=5, flips=(4,)), rng=generator())
     assert len(faults) == 5
+
+
+def test_a_list_on_disk_is_compared_part_by_part(graph, tmp_path, monkeypatch):
+    monkeypatch.setattr("flow.campaign.faultfile.GROUP", 7)
+    path = tmp_path / "faults.parquet"
+    lists = [
+        draw_faults(graph, Multiple(count=25, flips=(1, 5)), rng=generator()),
+        draw_faults(graph, Rates(rates=(0.0, 0.02), chips=20), rng=generator()),  # some are empty
+        draw_faults(graph, Stuck(count=40, value=1), rng=generator()),
+    ]
+    for number, faults in enumerate(lists):
+        save_faults(faults, path)
+        assert load_faults(path, graph=graph).digest == faults.digest
+        assert holds_faults(path, faults, graph=graph)
+        assert not holds_faults(path, lists[number - 1], graph=graph)
+        whole = pq.read_table(path)
+        for table in (whole.slice(1), whole.slice(0, whole.num_rows - 1), longer(whole)):
+            pq.write_table(table.replace_schema_metadata(whole.schema.metadata), path)
+            with pytest.raises(InputError, match="damaged"):
+                holds_faults(path, faults, graph=graph)
+        bits = whole["bit"].to_pylist()
+        bits[-1] = 0 if bits[-1] else 1
+        column = pa.array(bits, pa.int32())
+        changed = whole.set_column(whole.schema.get_field_index("bit"), "bit", column)
+        pq.write_table(changed.replace_schema_metadata(whole.schema.metadata), path)
+        with pytest.raises(InputError, match="damaged"):
+            holds_faults(path, faults, graph=graph)
+
+
+def longer(table):
+    """With its last row twice."""
+    return pa.concat_tables([table, table.slice(table.num_rows - 1)])

@@ -187,6 +187,42 @@ def test_no_cheaper_memories_are_certified_by_these_bounds(lifted):
         assert (held & (graph.evaluate(x) == y)).sum() < goal * found.correct
 
 
+DEEP = four_bit_network((6, 5, 4, 3))
+MEMORIES = [part.name for part in memories(StoredBits.of(DEEP))]
+GROUPS = st.lists(st.frozensets(st.sampled_from(MEMORIES), min_size=1), max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(GROUPS, min_size=4, max_size=4), st.sampled_from(SHARES))
+def test_the_memories_found_are_the_cheapest_whatever_bounds_say(breaking, share):
+    """Bounds made up: an image withstands 2 flips unless one of its groups may flip as a whole."""
+
+    def bounds(graph, x, *, y, most, subset):
+        left = {part.name for part in memories(StoredBits.of(graph)) if allowed(subset, part)}
+        broken = [any(group <= left for group in groups) for groups in breaking]
+        return np.where(broken, 1, most)
+
+    def allowed(subset, part):
+        return subset.positions(StoredBits.of(DEEP))[part.bits].all()
+
+    x, _ = labelled(DEEP, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flow.certify.protection.largest_k", bounds)
+        found = lift(DEEP, x, y=DEEP.evaluate(x), flips=2, share=share)
+    sizes = {part.name: len(part.bits) for part in memories(StoredBits.of(DEEP))}
+    costs = []
+    for chosen in subsets(MEMORIES):
+        left = set(MEMORIES) - set(chosen)
+        kept = sum(not any(group <= left for group in groups) for groups in breaking)
+        if left and kept >= share * 4:
+            costs.append(sum(sizes[name] for name in chosen))
+    if found is None:
+        assert not costs
+    else:
+        assert found.bits == sum(sizes[name] for name in found.memories) == min(costs)
+        assert found.certified >= share * found.correct == share * 4
+
+
 def test_where_only_all_memories_do_it_is_said(wide):
     graph, x, y, _ = wide
     assert lift(graph, x, y=y, flips=3) is None

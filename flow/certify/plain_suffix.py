@@ -49,13 +49,7 @@ def label_withstands_exactly(
     for rival in range(len(rows)):
         if rival == label:
             continue
-        row = [
-            (
-                scales[rival] * theirs[0] - scales[label] * ours[0],
-                _together(_times(theirs[1], scales[rival]), _times(ours[1], -scales[label])),
-            )
-            for theirs, ours in zip(rows[rival], rows[label], strict=True)
-        ]
+        row = _lead(rows[rival], rows[label], scales[rival], scales[label])
         ahead = _most(clean, reached, row, 1, flips)
         apart = offsets[rival] - offsets[label]
         if op.popcount:  # of counts: twice the lead
@@ -63,6 +57,17 @@ def label_withstands_exactly(
         if ahead + apart >= (0 if rival < label else 1):
             return False
     return True
+
+
+def _lead(theirs: Row, ours: Row, their_scale: int, our_scale: int) -> Row:
+    """The row whose sum is how far the rival is ahead: no bit is of both."""
+    return [
+        (
+            their_scale * t - our_scale * o,
+            _together(_times(gained, their_scale), _times(lost, -our_scale)),
+        )
+        for (t, gained), (o, lost) in zip(theirs, ours, strict=True)
+    ]
 
 
 def _scaling(add: Node | None, classes: int) -> tuple[list[int], list[int]]:

@@ -137,18 +137,7 @@ def reach(suffix: Suffix, x: Array, *, flips: int, subset: BitSubset) -> Reach:
     assert isinstance(op, MatVec)
     assert isinstance(stairs, Threshold)
     seen = values[hidden.inputs[0]].astype(np.int64)
-    bound = product_bound(op, graph.edge(hidden.inputs[0]))
-    if bound >= 1 << 56:
-        raise InputError(f"node {hidden.name!r}: exact below 2**56; narrow weights or inputs")
-    moves = moves_of(op, suffix.bits(hidden, subset, "weights"), flips=flips)
-    rows, point = Rows(op.read, moves, bound), Box(seen, seen)
-    sums = rows.highest(point)
-    if op.decode is Decode.PLAIN:  # the flips of a row add up: the largest gains count
-        up, down = (np.array(_gains(part, point, flips)) for part in (rows, rows.negated()))
-    else:
-        up, down = most_moved(moves, seen, flips=flips)
-    if op.popcount:
-        sums, up, down = (sums + op.weights.shape[1]) // 2, up // 2, down // 2
+    sums, up, down = _sums(suffix, hidden, seen, flips, subset)
     kind, bits = op.accumulator, subset.of(act.name, stairs)
     inside: NDArray[np.bool_] = (sums - down >= kind.code_lo) & (sums + up <= kind.code_hi)
     fits = np.logical_and.reduce(inside, axis=2)
@@ -161,6 +150,27 @@ def reach(suffix: Suffix, x: Array, *, flips: int, subset: BitSubset) -> Reach:
         low.append(np.minimum.reduce([part.lo for part in parts]))
         high.append(np.maximum.reduce([part.hi for part in parts]))
     return Reach(clean, np.array(low), np.array(high), fits, sums, up, down)
+
+
+def _sums(
+    suffix: Suffix, hidden: Node, seen: Array, flips: int, subset: BitSubset
+) -> tuple[Array, Array, Array]:
+    """The sums over ``seen`` (images, neurons), and how far up to ``flips`` flips move them."""
+    op = hidden.op
+    assert isinstance(op, MatVec)
+    bound = product_bound(op, suffix.graph.edge(hidden.inputs[0]))
+    if bound >= 1 << 56:
+        raise InputError(f"node {hidden.name!r}: exact below 2**56; narrow weights or inputs")
+    moves = moves_of(op, suffix.bits(hidden, subset, "weights"), flips=flips)
+    rows, point = Rows(op.read, moves, bound), Box(seen, seen)
+    sums = rows.highest(point)
+    if op.decode is Decode.PLAIN:  # the flips of a row add up: the largest gains count
+        up, down = (np.array(_gains(part, point, flips)) for part in (rows, rows.negated()))
+    else:
+        up, down = most_moved(moves, seen, flips=flips)
+    if op.popcount:
+        sums, up, down = (sums + op.weights.shape[1]) // 2, up // 2, down // 2
+    return sums, up, down
 
 
 def _gains(rows: Rows, point: Box, flips: int) -> list[Array]:

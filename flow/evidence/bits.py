@@ -199,12 +199,7 @@ def _every_flip(
     changes = flips.class_changes[bits]
     worst = int(changes.argmax())
     return {
-        "graph": graph.name,
-        "graph_digest": digest(graph),
-        "property": "bits",
-        "method": "exhaustive single flips by delta propagation, exact",
-        "data": data.name,
-        "images": len(x),
+        **_about(graph, data, "exhaustive single flips by delta propagation, exact"),
         "stored_bits": len(bits),
         "pairs": len(bits) * len(x),
         "pairs_with_changed_logits": int(flips.logit_changes[bits].sum()),
@@ -247,12 +242,9 @@ def _every_burst(
     worst = int(flips.class_changes.argmax())
     memory, word, bit = bursts.place(worst)
     return {
-        "graph": graph.name,
-        "graph_digest": digest(graph),
-        "property": "bits",
-        "method": "every burst of adjacent bits of a memory word by delta propagation, exact",
-        "data": data.name,
-        "images": len(x),
+        **_about(
+            graph, data, "every burst of adjacent bits of a memory word by delta propagation, exact"
+        ),
         "build": str(build),
         "flips": length,
         "bursts": len(bursts),
@@ -294,12 +286,7 @@ def _any_flips(
     subset = asked.subset
     layers = _by_layer(graph, data, flips, asked.radius, subset) if each_layer else {}
     return {
-        "graph": graph.name,
-        "graph_digest": digest(graph),
-        "property": "bits",
-        "method": WORDS[asked.method],
-        "data": data.name,
-        "images": len(x),
+        **_about(graph, data, WORDS[asked.method]),
         "stored_bits": subset.count(graph),
         "flips": flips,
         "seconds": seconds,
@@ -308,6 +295,18 @@ def _any_flips(
         **found.terms,
         **found.summary(),
         "certificates": path.name,
+    }
+
+
+def _about(graph: Graph, data: Images, method: str) -> Record:
+    """What every record of flips begins with."""
+    return {
+        "graph": graph.name,
+        "graph_digest": digest(graph),
+        "property": "bits",
+        "method": method,
+        "data": data.name,
+        "images": len(data.y),
     }
 
 

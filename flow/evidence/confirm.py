@@ -60,13 +60,20 @@ def confirm(
         "build": str(build),
         "simulator": simulator,
         "images": len(x),
-        "witnesses": sum(trial.breaks for trial in trials),
-        "worst_sets": sum(not trial.breaks for trial in trials),
-        "images_of_worst_sets": len({trial.image for trial in trials if not trial.breaks}),
+        **_counts(trials),
         "pairs": pairs,
         "cycles": cycles,
         "logit_mismatches": 0,  # the first one would have raised
         "seconds": round(perf_counter() - started, 2),
+    }
+
+
+def _counts(trials: Sequence[Trial]) -> Record:
+    kept = [trial.image for trial in trials if not trial.breaks]
+    return {
+        "witnesses": len(trials) - len(kept),
+        "worst_sets": len(kept),
+        "images_of_worst_sets": len(set(kept)),
     }
 
 

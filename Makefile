@@ -61,7 +61,7 @@ ZOO_DIGITS := $(foreach n,tfc-digits-w1a1 tfc-digits-w4a4,build/$n/graph.json)
 ZOO_MNIST  := $(foreach n,tfc-mnist-w1a1 tfc-mnist-w4a4,build/$n/graph.json)
 
 .PHONY: zoo-table
-zoo-table: $(ZOO_DIGITS) $(ZOO_MNIST)  ## certified, refuted, unknown of every network, IMAGES of them; MNIST in BITPROOF_DATA
+zoo-table: $(ZOO_DIGITS) $(ZOO_MNIST)  ## certified, refuted, unknown of every network, IMAGES (12) of them; MNIST in BITPROOF_DATA
 	@$(VENV)/bin/python -m tests.bench.zoo_table $(if $(IMAGES),--images $(IMAGES)) $(ZOO_DIGITS:%=%=digits) $(ZOO_MNIST:%=%=mnist)
 
 .PHONY: bench-campaign-rtl campaign-agreement

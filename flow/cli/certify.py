@@ -117,7 +117,7 @@ def check(
     from flow.certify import Part
     from flow.certify import check as recheck
 
-    images, loaded = images_of(data, limit), load_graph(graph)
+    asked, images, loaded = Part.of(part), images_of(data, limit), load_graph(graph)
     sites = None
     if build is not None:
         from flow.build import load_build, site_table
@@ -126,7 +126,7 @@ def check(
     with progress(f"check {certificate.name}") as step:
         x = stages.fitting(loaded, images)
         found = recheck(
-            certificate, loaded, x, images.y, images=image, sites=sites, part=Part.of(part),
+            certificate, loaded, x, images.y, images=image, sites=sites, part=asked,
             progress=step,
         )  # fmt: skip
     emit(signed({"certificate": str(certificate), **asdict(found)}), as_json=json)

@@ -142,7 +142,7 @@ def test_the_fewest_flips_of_two_layers_equal_brute_force(seed, deep):
     assert_exact(graph, some_of(graph, seed), 3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_fewest_flips_of_limited_weights_equal_brute_force(seed):
     graph = two_layers(seed, clamped=True)

@@ -269,3 +269,26 @@ def test_weights_by_linear_bounds_are_certified_as_far_at_least_and_checked(
     status, _, err = bitproof("certify", graph_file, *how, "--method", "complete")
     assert status == 2
     assert "--method complete is of inputs; weights take ibp and linear" in err
+
+
+def test_a_check_is_done_in_parts(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "8")
+    how = ("--property", "bits", "--flips", "1")
+    status, out, _ = bitproof(
+        "certify", graph_file, *how, *on, "--certificates", tmp_path, "--json"
+    )
+    record, boxes = json.loads(out), 0
+    path = tmp_path / record["certificates"]
+    for part in ("1/2", "2/2"):
+        status, out, _ = bitproof(
+            "check", path, "--graph", graph_file, *on, "--part", part, "--json"
+        )
+        found = json.loads(out)
+        assert (status, found["boxes"] + found["unchecked"]) == (0, record["proved"])
+        boxes += found["boxes"]
+    assert boxes == record["proved"]
+    status, _, err = bitproof("check", path, "--graph", graph_file, *on, "--part", "3/2")
+    assert status == 2
+    assert (
+        one_line_error(err) == "bitproof: error: part 3/2: give I/N with 1 <= I <= N, such as 2/8"
+    )

@@ -3,7 +3,7 @@
 from flow.evidence.attacks import attack, attack_inputs
 from flow.evidence.bits import certify_bits
 from flow.evidence.campaigns import campaign
-from flow.evidence.confirm import confirm
+from flow.evidence.confirmation import confirm
 from flow.evidence.inputs import certify_inputs, certify_pixel
 from flow.evidence.protection import SHARES, protect
 from flow.evidence.smoothing import certify_smoothing

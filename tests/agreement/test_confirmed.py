@@ -189,3 +189,21 @@ def test_the_command_prints_what_was_run(made, tmp_path, bitproof, compiled):
     found = load_certificates(tmp_path / "c.json").summary()
     assert (record["witnesses"], record["worst_sets"]) == (found["refuted"], found["proved"])
     assert record["logit_mismatches"] == 0
+
+
+def test_images_run_in_several_simulations_where_one_would_be_long(
+    made, tmp_path, simulator, compiled, monkeypatch
+):
+    graph, _, sites, images = made
+    found = exact_last(graph, sites, images.x, images.y)
+    save_certificates(found, tmp_path / "c.json")
+    together = confirmed(made, tmp_path / "c.json", compiled, simulator, most=1)
+    few = together["witnesses"] + together["worst_sets"]
+    assert together["pairs"] == few * len(np.unique(images.x, axis=0))
+    monkeypatch.setattr("flow.evidence.confirmation.TOGETHER", together["cycles"] // 3)
+    apart = confirmed(made, tmp_path / "c.json", compiled, simulator, most=1)
+    assert few <= apart["pairs"] < together["pairs"]
+    assert (apart["witnesses"], apart["worst_sets"]) == (
+        together["witnesses"],
+        together["worst_sets"],
+    )

@@ -16,9 +16,10 @@ from flow.certify.trials import Trial, trials_of
 from flow.errors import ClaimError
 from flow.graphfile import digest, load_graph
 from flow.ir import Graph
+from flow.schedule import interval
 from flow.stages import Images, Progress, Record, fitting
 
-TOGETHER = 4  # images of one simulation: each is run under the flips of all
+TOGETHER = 2_000_000  # clock cycles of one simulation, about; each image runs under all its flips
 
 
 def confirm(
@@ -45,10 +46,11 @@ def confirm(
     graph, found = load_graph(graph_path), load_certificates(certificate)
     x, started = fitting(graph, data), perf_counter()
     same_subject(found, certificate, graph, x, data.y)
-    sites = site_table(graph, load_build(build, graph=graph).plan())
+    plan = load_build(build, graph=graph).plan()
+    sites, pace = site_table(graph, plan), interval(graph, plan.folding)
     trials = trials_of(found, graph, x, sites=sites, most=most)
     pairs = cycles = done = 0
-    for batch in _batches(trials):
+    for batch in _batches(trials, pace):
         answered, spent = _run(certificate, graph, sites, batch, build, simulator, cache)
         pairs, cycles, done = pairs + answered, cycles + spent, done + len(batch)
         if progress is not None:
@@ -77,12 +79,23 @@ def _counts(trials: Sequence[Trial]) -> Record:
     }
 
 
-def _batches(trials: Sequence[Trial]) -> Iterator[list[Trial]]:
-    """The trials of a few images at a time."""
-    ordered = sorted(trials, key=lambda trial: trial.image)
-    images = [list(own) for _, own in groupby(ordered, key=lambda trial: trial.image)]
-    for first in range(0, len(images), TOGETHER):
-        yield [trial for own in images[first : first + TOGETHER] for trial in own]
+def _batches(trials: Sequence[Trial], pace: int) -> Iterator[list[Trial]]:
+    """The trials of some images at a time, of ``pace`` cycles each: starting a simulator costs
+    seconds, and every image of a batch runs under the flips of all."""
+    batch: list[Trial] = []
+    images = 0
+    for _, own in groupby(sorted(trials, key=_image), key=_image):
+        new = list(own)
+        if batch and (len(batch) + len(new)) * (images + 1) * pace > TOGETHER:
+            yield batch
+            batch, images = [], 0
+        batch, images = [*batch, *new], images + 1
+    if batch:
+        yield batch
+
+
+def _image(trial: Trial) -> int:
+    return trial.image
 
 
 def _run(

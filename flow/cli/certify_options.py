@@ -19,7 +19,7 @@ Radius = Annotated[
 How = Annotated[
     Bounds | None,
     typer.Option(
-        help="Of input: intervals, relaxed once, split until decided, or by a solver; ibp. "
+        help="Of input: intervals, relaxed once, zonotopes, split until decided, a solver; ibp. "
         "Of weights: ibp or linear."
     ),
 ]

@@ -161,6 +161,20 @@ def test_the_fewest_flips_of_the_last_layers_are_certified_and_checked(
     assert bitproof("check", tmp_path / "bits-3-exact.json", "--graph", graph_file, *on)[0] == 0
 
 
+def test_zonotopes_are_chosen_by_name_and_checked(bitproof, graph_file, tmp_path):
+    on = ("--data", "digits", "--limit", "3")
+    how = ("--property", "input", "--method", "zonotope", "--certificates", tmp_path)
+    status, out, _ = bitproof("certify", graph_file, *how, *on, "--json")
+    (row,) = json.loads(out)["radii"]
+    assert (status, row["certificates"]) == (0, "input-zonotope-radius-1.json")
+    path = tmp_path / row["certificates"]
+    status, out, _ = bitproof("check", path, "--graph", graph_file, *on, "--json")
+    assert (status, json.loads(out)["boxes"]) == (0, row["proved"])
+    status, _, err = bitproof("certify", graph_file, *how, *on, "--seconds", "1")
+    assert status == 2
+    assert "--seconds is of --method complete and cpsat" in err
+
+
 def test_flips_left_open_are_split_bit_by_bit_and_checked(bitproof, graph_file, tmp_path):
     on = ("--data", "digits", "--limit", "3", "--highest", "1", "--layer", "fc1")
     how = ("--property", "bits", "--flips", "2", "--branch", "--seconds", "5")

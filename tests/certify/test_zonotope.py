@@ -165,14 +165,14 @@ def test_zonotopes_decide_what_linear_bounds_leave_open_and_forged_slopes_are_re
 
 
 def test_symbols_beyond_the_limit_join_the_remainders():
-    gains = np.array([[4.0, 0.0], [1.0, 1.0], [0.0, 3.0]])
-    form = Forms(np.zeros(2), gains, np.array([0, 5, 7]), np.array([0.5, 0.0]))
+    gains = np.array([[4.0, 0.0], [1.0, 1.0], [0.0, 3.0], [-1.0, 1.0]])
+    form = Forms(np.zeros(2), gains, np.array([0, 5, 7, 8]), np.array([0.5, 0.0]))
     fewer = form.fewer(2)
     assert fewer.names.tolist() == [0, 7]
-    assert fewer.rest.tolist() == [1.5, 1.0]
+    assert fewer.rest.tolist() == [2.5, 2.0]
     assert fewer.reach().tolist() == form.reach().tolist()
-    assert form.fewer(3) is form
-    assert form.box().lo.tolist() == [[-5, -4]]
+    assert form.fewer(4) is form
+    assert (form.box().lo.tolist(), form.box().hi.tolist()) == ([[-6, -5]], [[6, 5]])
 
 
 def test_forms_too_large_to_be_exact_are_refused():

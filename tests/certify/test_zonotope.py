@@ -15,10 +15,11 @@ from flow.certify import (
     check,
     save_certificates,
 )
-from flow.certify.box import input_box
+from flow.certify.box import Box, input_box
+from flow.certify.ladder import Ladder
 from flow.certify.plain_zonotope import reached
 from flow.certify.relaxed import Relaxed
-from flow.certify.zonotope import GRID, Forms
+from flow.certify.zonotope import GRID, Forms, staircase
 from flow.certify.zonotope_bound import withstands, zonotope
 from flow.errors import ClaimError, InputError
 from flow.ir import Edge, Graph, IntType, Node
@@ -162,6 +163,25 @@ def test_zonotopes_decide_what_linear_bounds_leave_open_and_forged_slopes_are_re
         save_certificates(replace(found, certificates=tuple(changed)), path)
         with pytest.raises(ClaimError, match="its box leaves another class open"):
             check(path, graph, x, y)
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32 - 1))
+def test_a_staircase_lies_within_its_line_and_the_new_symbol(seed):
+    rng, unit = np.random.default_rng(seed), 2.0 ** (1 - GRID)
+    table = np.sort(rng.integers(-6, 7, (1, 3)), axis=1)
+    op = Threshold(table, IntType(5, True), np.array([1]), 0, IntType(2))
+    gains = rng.integers(-4096, 4097, (2, 1)) * unit
+    signs = rng.integers(-8, 9, 2) / 8
+    a = int(rng.integers(-6, 7))  # what the form is where its symbols are so
+    form = Forms(a - signs @ gains, gains, np.array([0, 1]), np.zeros(1))
+    low, high = rng.integers(0, 2, 2)
+    box = Box(np.array([[a - low]]), np.array([[a + high]]))
+    found = staircase(Ladder.of(op), form, box, rng.integers(-200, 200, 1), 7)
+    assert set(found.names) <= {0, 1, 7}
+    new = np.abs(found.gains[2:, 0]).sum()
+    middle = found.centre[0] + signs @ found.gains[:2, 0]
+    assert abs(int(op.evaluate(np.array([[a]]))[0, 0]) - middle) <= new
 
 
 def test_symbols_beyond_the_limit_join_the_remainders():

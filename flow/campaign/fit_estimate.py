@@ -8,7 +8,7 @@ faults within them, as for the share of critical pairs.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,10 @@ class FitRow:
     critical: Estimate
     detected: Estimate
 
-    def flat(self) -> dict[str, Any]:
+    def flat(self, effects: Iterable[str] = EFFECTS) -> dict[str, Any]:
         """As one row of a table: an effect's ends of interval behind it."""
         row: dict[str, Any] = {"storage": self.storage, "bits": self.bits, "upsets": self.upsets}
-        for effect in EFFECTS:
+        for effect in effects:
             found: Estimate = getattr(self, effect)
             row |= {effect: found.value, f"{effect}_lo": found.lo, f"{effect}_hi": found.hi}
         return row
@@ -107,9 +107,11 @@ def fit_record(directory: Path, *, rng: np.random.Generator) -> dict[str, Any]:
     if not rows:
         return {}
     critical = rows[-1].critical
+    # A build without a check detects nothing, of which an upper bound would tell nothing.
+    effects = [name for name in EFFECTS if name != "detected" or rows[-1].detected.value]
     hours = [None if not rate else HOURS / rate for rate in (critical.hi, critical.lo)]
     return {
-        "fit": [row.flat() for row in rows],
+        "fit": [row.flat(effects) for row in rows],
         "fit_source": _record(directory)["source"],
         "hours_to_critical": {"at_least": hours[0], "at_most": hours[1]},
     }

@@ -89,6 +89,8 @@ def test_an_exhaustive_campaign_gives_the_sum_over_all_bits(made, tmp_path):
         "at_most": pytest.approx(hours, rel=1e-9),
     }
     assert record["fit_source"] == "made up"
+    assert record["fit"][-1]["sdc_hi"] == rows["all"].sdc.hi
+    assert "detected" not in record["fit"][-1]  # nothing here could
     assert [row["storage"] for row in record["fit"]] == [*rows]
 
 

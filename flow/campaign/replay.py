@@ -74,9 +74,7 @@ def replay(
         "batched": _answer(Answers.of(batched[network.logits])),
     }
     if made is not None:
-        if stored:  # HLS has no registers
-            answers["hls"] = _answer(run_hls(made, x, faults, cache=cache))
-        answers["rtl"] = _answer(run_rtl(made, x, [faults], cache=cache).part(-1))
+        answers |= _built_answers(made, x, faults, stored=stored, cache=cache)
     model = answers["model"]
     agree = all(answer == model for name, answer in answers.items() if name != "clean")
     first_differing = next((t.node for t in trace if t.differing or t.rtl), None)
@@ -90,6 +88,16 @@ def replay(
         first_differing=first_differing,
         reproduced=not agree if case.claim is Claim.ENGINES_AGREE else _broken(case, answers),
     )
+
+
+def _built_answers(
+    build: Build, x: Array, faults: Strike, *, stored: bool, cache: Path
+) -> dict[str, Answer]:
+    """Of HLS, which has no registers and so only faults of ``stored`` bits, and of RTL."""
+    answers = {}
+    if stored:
+        answers["hls"] = _answer(run_hls(build, x, faults, cache=cache))
+    return answers | {"rtl": _answer(run_rtl(build, x, [faults], cache=cache).part(-1))}
 
 
 def _trace(

@@ -35,6 +35,7 @@ from flow.graphfile import digest, load_graph
 from flow.ir import Array, Graph
 from flow.stages import Images, Progress, Record, fitting
 
+SHOWN = 5  # of the most critical bits, in the record
 SHARES = ("0.5", "0.9", "0.99", "1")
 
 
@@ -85,22 +86,34 @@ def protect(
         "method": "exhaustive single flips by delta propagation, exact",
         "data": data.name,
         "images": len(x),
-        "correct": int(found.correct.sum()),
-        "stored_bits": len(bits),
-        "critical_bits": int((found.class_changes > 0).sum()),
-        "critical_faults": int(found.class_changes.sum()),
-        "certified_for_one_flip": int(found.certified.sum()),
+        **_counts(found),
         "protected_for_one_flip": len(sets["certified 1"]),
         **lifted,
         "seconds": round(perf_counter() - started, 2),
-        "worst": [
-            {"bit": str(bits.fault(int(k))), "images": int(found.class_changes[k])}
-            for k in ranking(found)[:5]
-        ],
+        "worst": _worst(found),
         "sets": rows,
         "ranking": "ranking.parquet",
         "protected": "protected.parquet",
     }
+
+
+def _counts(flips: SingleFlips) -> dict[str, int]:
+    """Images, bits and faults, before anything is protected."""
+    return {
+        "correct": int(flips.correct.sum()),
+        "stored_bits": len(flips.bits),
+        "critical_bits": int((flips.class_changes > 0).sum()),
+        "critical_faults": int(flips.class_changes.sum()),
+        "certified_for_one_flip": int(flips.certified.sum()),
+    }
+
+
+def _worst(flips: SingleFlips) -> list[dict[str, Any]]:
+    """The most critical bits in words."""
+    return [
+        {"bit": str(flips.bits.fault(int(k))), "images": int(flips.class_changes[k])}
+        for k in ranking(flips)[:SHOWN]
+    ]
 
 
 def _smallest(

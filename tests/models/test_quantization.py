@@ -88,12 +88,17 @@ def test_after_each_step_every_code_is_within_the_radius_or_the_nearest(scale, d
     assert (moved > 0) == (scale == 40)
 
 
+class Scored(Plain):
+    def score(self, model):
+        return 0.5
+
+
 def test_the_reference_is_the_fine_network_and_its_radii_those_of_training_images(digits):
     from models.weight_radius import mean_radii
 
     work = task(digits)
     settings = WeightRadius(kind="weight-radius", start=0.5, images=20, reference_bits=6)
-    objective = settings.around(Plain(1.0, None), work)
+    objective = settings.around(Scored(1.0, None), work)
     model = objective.prepare(build(NETWORK, shape=(64,), classes=10, pixel=digits.type))
     for _ in stepped(objective, model, work, steps=2):
         if not model.coarse:
@@ -101,6 +106,7 @@ def test_the_reference_is_the_fine_network_and_its_radii_those_of_training_image
             assert objective.score(model) is None
             values = [layer.quant_weight().value.detach() for layer in weighted(model)]
             expected = mean_radii(model, work.examples.take(slice(20)))
+    assert objective.score(model) == 0.5
     assert weight_widths(model) == [3, 3]
     assert [bool((m.reference == v).all()) for m, v in zip(weighted(model), values, strict=True)]
     assert [float(layer.radius) for layer in weighted(model)] == pytest.approx(expected)

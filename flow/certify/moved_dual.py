@@ -211,7 +211,7 @@ def charged(ask: Moved, node: Node, pull: Reals) -> Charge:
     name, free = node.inputs[0], _free(node)
     pull = pull / _halves(node)
     digits = 1 + (0 if name in ask.whole else ask.moves.places)
-    weight = _times_epsilon(np.abs(pull) @ free, ask, digits)
+    weight = times_epsilon(np.abs(pull) @ free, ask, digits)
     z, (low, high) = ask.centres[node.name], ask.ends(name)
     turn = np.where(low >= z, 1.0, np.where(high <= z, -1.0, 0.0))
     turn = np.where(low == high, np.where(z == low, 0.0, turn), turn)
@@ -221,11 +221,11 @@ def charged(ask: Moved, node: Node, pull: Reals) -> Charge:
         rows = pull.reshape(len(pull), -1, pull.shape[-1]).transpose(0, 2, 1)
         met = (rows @ z.reshape(len(z), -1, z.shape[-1])) * free
         shared = np.sign(met)
-        constant = constant + _times_epsilon(_flat(np.abs(met)), ask, 0)
+        constant = constant + times_epsilon(_flat(np.abs(met)), ask, 0)
     return Charge(turn * weight, constant, np.sign(pull), shared, turn, rest)
 
 
-def _times_epsilon(amount: Reals, ask: Moved, digits: int) -> Reals:
+def times_epsilon(amount: Reals, ask: Moved, digits: int) -> Reals:
     """``amount`` times each row's epsilon, rounded up to whole numbers over
     ``2**(grid - digits)``; exact before that."""
     steps = ask.moves.steps.reshape(-1, *[1] * (amount.ndim - 1))

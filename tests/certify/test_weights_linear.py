@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from flow.certify import Verdict, certify_weights, check, load_certificates, save_certificates
 from flow.certify.certificate import content_digest
-from flow.certify.moved_dual import Moved, charged, chords, decided, evaluate, size
+from flow.certify.moved_dual import (
+    Moved,
+    charged,
+    chords,
+    decided,
+    evaluate,
+    size,
+    times_epsilon,
+)
 from flow.certify.plain_moves import leaf_holds
 from flow.certify.proof import SCALE_BITS, Leaf
 from flow.certify.recheck_weights import _part
@@ -248,6 +256,20 @@ def test_a_weight_of_a_convolution_moves_alike_at_every_place():
     expected = np.abs(seen[0, 0] - seen[2, 1]).sum() / 4  # epsilon is 4/16
     assert charged(ask, node, pull).constant.tolist() == [expected] * len(ask)
     assert not charged(ask, node, pull).slope[:, 0, 0].any() or seen[0, 0].any()
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 5), st.sampled_from([1, 7, 40, 1_000]))
+def test_an_amount_times_epsilon_is_rounded_up_to_its_grid(seed, digits, steps):
+    rng, graph = np.random.default_rng(seed), products_in_a_row(1)
+    ask = question(graph, random_inputs(graph, 1), steps, ("fc0",))
+    whole = rng.integers(0, 1 << 40, (len(ask), 3))
+    found = times_epsilon(whole / 2.0**ask.grid, ask, digits)
+    unit = Fraction(1 << digits, 1 << ask.grid)
+    for mine, amount in zip(found.ravel().tolist(), whole.ravel().tolist(), strict=True):
+        exact = Fraction(amount, 1 << ask.grid) * Fraction(steps, 1 << PLACES)
+        assert Fraction(mine) % unit == 0
+        assert exact <= Fraction(mine) < exact + unit
 
 
 def test_odd_multipliers_and_unknown_methods_are_refused():

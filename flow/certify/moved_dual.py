@@ -122,6 +122,7 @@ class RealStairs(Stairs):
     ladder: Ladder
 
     def highest(self, gain: Reals, cost: Reals, box: Any) -> tuple[Reals, Reals, Reals]:
+        """As ``Ladder.highest`` over real numbers between the ends of ``box``."""
         low, high, table = box.lo, box.hi, self.ladder
         best = np.full(gain.shape, -np.inf)
         x, worth = low.copy(), np.zeros(gain.shape)
@@ -136,6 +137,7 @@ class RealStairs(Stairs):
         return best, x, worth
 
     def slope(self, gain: Reals, box: Any) -> Reals:
+        """The chord's slope, of intervals of at least 1."""
         low, high = (self.ladder.levels(np.floor(end).astype(np.int64)) for end in (box.lo, box.hi))
         found: Reals = gain * (high - low) / np.maximum(box.hi - box.lo, 1.0)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,42 +82,49 @@ def certify_weights(
     if method not in METHODS:
         raise InputError(f"method {method!r} of weights: choose from {', '.join(METHODS)}")
     correct = BatchedEngine(graph).run(x) == y
-    found = np.zeros(len(x), dtype=np.int64)
-    proofs: list[Proof | None] = [None] * len(x)
-    size = max(1, _CELLS // sum(edge.elements for edge in graph.edges().values()))
-    for start in range(0, len(x), size):
-        part = np.flatnonzero(correct[start : start + size]) + start
-        if part.size:
-            found[part], shown = _radii(graph, x[part], y[part], frozenset(layers), places, method)
-            for k, proof in zip(part, shown, strict=True):
-                proofs[k] = proof
-        if progress is not None:
-            progress(min(start + size, len(x)), len(x))
+    search = partial(_radii, graph, layers=frozenset(layers), places=places, method=method)
+    found, proofs = _in_parts(graph, search, x, y, correct, progress)
     own = digest(graph)
 
     def certificate(k: int) -> Certificate:
         """Of image ``k``: PROVED with its radius where one above 0 was found."""
         verdict = Verdict.PROVED if found[k] else Verdict.UNKNOWN
-        return Certificate(
-            own,
-            input_digest(x[k]),
-            int(y[k]),
-            bool(correct[k]),
-            Property.WEIGHTS,
-            0,
-            method,
-            verdict if correct[k] else Verdict.REFUTED,
-            proof=proofs[k],
-            detail={"epsilon": str(Fraction(int(found[k]), 1 << places))} if found[k] else {},
-        )
+        verdict = verdict if correct[k] else Verdict.REFUTED
+        detail = {"epsilon": str(Fraction(int(found[k]), 1 << places))} if found[k] else {}
+        image = own, input_digest(x[k]), int(y[k]), bool(correct[k])
+        claim = Property.WEIGHTS, 0, method, verdict
+        return Certificate(*image, *claim, proof=proofs[k], detail=detail)
 
     certificates = tuple(map(certificate, range(len(x))))
     terms = {"layers": list(layers)}
     return CertificateSet(own, Property.WEIGHTS, 0, method, certificates, terms=terms)
 
 
+def _in_parts(
+    graph: Graph,
+    search: Callable[[Array, Array], tuple[Array, list[Proof | None]]],
+    x: Array,
+    y: Array,
+    correct: NDArray[np.bool_],
+    progress: Progress | None,
+) -> tuple[Array, list[Proof | None]]:
+    """``search`` on the correct images, as many at once as fit in memory; 0 for the others."""
+    found = np.zeros(len(x), dtype=np.int64)
+    proofs: list[Proof | None] = [None] * len(x)
+    size = max(1, _CELLS // sum(edge.elements for edge in graph.edges().values()))
+    for start in range(0, len(x), size):
+        part = np.flatnonzero(correct[start : start + size]) + start
+        if part.size:
+            found[part], shown = search(x[part], y[part])
+            for k, proof in zip(part, shown, strict=True):
+                proofs[k] = proof
+        if progress is not None:
+            progress(min(start + size, len(x)), len(x))
+    return found, proofs
+
+
 def _radii(
-    graph: Graph, x: Array, y: Array, layers: frozenset[str], places: int, method: str
+    graph: Graph, x: Array, y: Array, *, layers: frozenset[str], places: int, method: str
 ) -> tuple[Array, list[Proof | None]]:
     """Each image's steps, and multipliers where it is they that show so many."""
     known = _largest(graph, x, y, layers, places)

@@ -20,11 +20,16 @@ from flow.campaign import run_campaign
 from tests.campaign.campaigns import four_bit_network, labelled, model_recipe
 
 KILLS = 8  # at random times, at least
+WATCHED = {
+    "faults": {"margin": 0.15, "sequential": True, "per_stratum": 2},
+    "unit": 32,
+}  # a campaign that stops early
 
 
 def campaign(folder, *, resume):
     graph = four_bit_network((6, 5, 4), signs=True)
-    recipe = model_recipe(graph, folder)
+    watched = folder.name.startswith("watched")
+    recipe = model_recipe(graph, folder, **(WATCHED if watched else {}))
     return lambda: run_campaign(
         recipe, labelled(graph, 12), out=folder / "out", cache=folder, resume=resume
     )
@@ -60,11 +65,12 @@ def die_at_the_first_rename(*, after):
 
 def main(root):
     # Before and after each file is in place: every such moment of a campaign is visited.
-    kills = {"step": 0}
-    while not (root / "step" / "out" / "record.json").exists():
-        kills["step"] += attempt(root / "step", after=bool(kills["step"] % 2))
+    kills = {"step": 0, "watched": 0}
+    for name in kills:
+        while not (root / name / "out" / "record.json").exists():
+            kills[name] += attempt(root / name, after=bool(kills[name] % 2))
     rng, span = np.random.default_rng(1), 0.5
-    while sum(kills.values()) - kills["step"] < KILLS:
+    while sum(kills.values()) - kills["step"] - kills["watched"] < KILLS:
         name = f"time{len(kills)}"
         kills[name] = 0
         while attempt(root / name, wait=rng.uniform(0, span) if kills[name] < KILLS else None):

@@ -21,7 +21,8 @@ def folders(tmp_path_factory):
     command = [sys.executable, "-m", "tests.campaign.killing", str(root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    campaign(root / "whole", resume=False)()
+    for name in ("whole", "watched-whole"):
+        campaign(root / name, resume=False)()
     return root, json.loads(done.stdout)
 
 
@@ -31,11 +32,11 @@ def files(directory):
 
 def test_campaigns_killed_again_and_again_end_as_if_they_had_not_been(folders):
     root, kills = folders
-    assert sum(kills.values()) >= kills["step"] + KILLS
-    whole = root / "whole" / "out"
+    assert sum(kills.values()) >= kills["step"] + kills["watched"] + KILLS
     own = {"seconds": {}, "units_resumed": 0, "bytes_written": 0}
     for name in kills:
         killed = root / name / "out"
+        whole = root / ("watched-whole" if name == "watched" else "whole") / "out"
         assert table_of(killed) == table_of(whole)
         assert files(killed) == files(whole)
         records = [json.loads((out / "record.json").read_text()) | own for out in (killed, whole)]
@@ -46,6 +47,14 @@ def test_a_run_was_killed_before_and_after_each_of_its_files_was_in_place(folder
     root, kills = folders
     in_place = files(root / "whole" / "out") - {"lock", "shards"}
     assert kills["step"] == 2 * len(in_place)
+
+
+def test_the_campaign_that_was_killed_stopped_early(folders):
+    root, kills = folders
+    record = json.loads((root / "watched" / "out" / "record.json").read_text())
+    assert record["stopping"]["reached"]
+    assert record["faults"] < record["stopping"]["listed"]
+    assert kills["watched"] >= 2 * record["units"]
 
 
 @pytest.mark.rtl

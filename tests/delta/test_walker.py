@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.certify.stored_bits import StoredBits
-from flow.delta import Program, Walker
+from flow.delta import Program, Sets, Walker
 from flow.engine import BatchedEngine
 from flow.errors import InputError
-from flow.ir import Edge, Graph, IntType, Node
+from flow.ir import Edge, Fault, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, MaxPool, Reshape, SumPool, Threshold, Window
 from tests.engine.chains import random_inputs
 from tests.engine.images import random_image_graph
@@ -107,6 +107,26 @@ def test_flips_ahead_of_a_pool_equal_the_reference(pool, seed):
     )
     graph = Graph("pooled", "x", Edge((5, 5, 1), IntType(3, True)), nodes, "class")
     assert_flips_equal_the_reference(graph, seed, flips=200, images=5)
+
+
+def test_entries_of_a_set_may_come_in_any_order():
+    graph = random_image_graph(57)
+    node = next(n for n in graph.nodes if isinstance(n.op, MatVec))
+    rows, width = node.op.weights.shape
+    assert rows > 1
+    x = random_inputs(graph, 4)
+    program = Program.of(graph)
+    values = BatchedEngine(graph).run_edges(x, program.edges)
+    rng, size = np.random.default_rng(0), min(6, rows * width)
+    for _ in range(20):
+        element = rng.permutation(rows * width)[:size]  # rows come and come again
+        mask = np.ones(size, dtype=np.int64)
+        zeros = np.zeros(size, dtype=np.int64)
+        sets = Sets(node.name, ("weights",), np.array([0, size]), zeros, element, mask)
+        found = Walker(program, [sets]).strike(values)
+        flips = [Fault(node.name, "weights", (int(e) // width, int(e) % width), 0) for e in element]
+        want = graph.evaluate_all(x, flips)[graph.logits]
+        np.testing.assert_array_equal(found.logits[found.result[:, 0]], want)
 
 
 def test_only_a_product_that_is_all_the_rest_sees_is_a_cut():

@@ -40,7 +40,7 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
                 "--method",
                 "linear",
             ),
-            "--method is of --property input; bits takes none",
+            "--method is of --property input and weights; bits takes none",
         ),
         (
             (
@@ -67,7 +67,7 @@ def test_a_build_whose_graph_was_replaced_is_refused(bitproof, graph_file, tmp_p
         ),
         (
             ("attack", "{graph}", "--data", "digits", "--method", "fgsm", "--budget", "1"),
-            "--budget is of flips; fgsm moves inputs by --radius",
+            "--budget and --batch are of flips; fgsm moves inputs by --radius",
         ),
         (
             ("attack", "{graph}", "--data", "digits", "--method", "bfa", "--radius", "1"),

@@ -149,7 +149,7 @@ def main() -> None:
     ours = model.struck(faults)
     classes_of_ours = ours.classes
     rate = options.faults * options.images / (time.process_time() - start)
-    print(f"bitproof: {rate:,.0f} pairs/s, each with its logits", flush=True)
+    print(f"bitproof: {rate:,.0f} pairs/s, logits shared between equal pairs", flush=True)
     net, x = twin(graph), torch.tensor(images).float()
     assert np.array_equal(net(x).numpy(), model.clean.logits)
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]

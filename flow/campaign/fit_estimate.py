@@ -58,7 +58,9 @@ class FitRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class Cell:
+    """One bit position of one parameter in one kind of memory, and the faults drawn there."""
+
     storage: str
     bits: int
     rate: float  # FIT of one bit
@@ -117,15 +119,16 @@ def fit_record(directory: Path, *, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def _row(name: str, cells: Sequence[_Cell], rng: np.random.Generator, confidence: float) -> FitRow:
-    found = {effect: _total(cells, effect, rng, confidence) for effect in EFFECTS}
+def _row(name: str, cells: Sequence[Cell], rng: np.random.Generator, confidence: float) -> FitRow:
+    found = {effect: total(cells, effect, rng, confidence) for effect in EFFECTS}
     upsets = sum(cell.bits * cell.rate for cell in cells)
     return FitRow(name, sum(cell.bits for cell in cells), upsets, **found)
 
 
-def _total(
-    cells: Sequence[_Cell], effect: str, rng: np.random.Generator, confidence: float
+def total(
+    cells: Sequence[Cell], effect: str, rng: np.random.Generator, confidence: float
 ) -> Estimate:
+    """The FIT of one effect over all cells; with no event the one-sided bound on it."""
     shares = [cell.shares[effect] for cell in cells]
     weights = [cell.bits * cell.rate for cell in cells]
     whole = all(len(share) == cell.bits for share, cell in zip(shares, cells, strict=True))
@@ -146,7 +149,7 @@ def _total(
     return Estimate(0.0, 0.0, bound * sum(open_weights))
 
 
-def _cells(directory: Path) -> list[_Cell]:
+def _cells(directory: Path) -> list[Cell]:
     record = _record(directory)
     found = _per_fault(directory)
     keys = list(zip(*(found[key] for key in ("node", "parameter", "bit", "storage")), strict=True))
@@ -168,7 +171,7 @@ def _cells(directory: Path) -> list[_Cell]:
             )
         rate = record["fit_of_a_bit"][entry["memory"]]
         part = {effect: share[drawn] for effect, share in shares.items()}
-        cells.append(_Cell(entry["memory"], entry["bits"], rate, part))
+        cells.append(Cell(entry["memory"], entry["bits"], rate, part))
     return cells
 
 

@@ -10,7 +10,7 @@ from flow.build import build
 from flow.build.images import graph_layouts
 from flow.campaign import Recipe, run_campaign, summary
 from flow.campaign.fit import Fit, Rates, Storage
-from flow.campaign.fit_estimate import fit_estimate
+from flow.campaign.fit_estimate import Cell, fit_estimate, total
 from flow.campaign.sample import allocate
 from flow.campaign.statistics import Estimate, stratified, stratified_total
 from flow.campaign.upsets.fit import rate_of, upset_fit
@@ -273,3 +273,14 @@ def test_the_bootstrap_of_a_mean_has_its_spread():
     error = share.std(ddof=1) / np.sqrt(len(share))
     assert found.hi - share.mean() == pytest.approx(1.96 * error, rel=0.05)
     assert share.mean() - found.lo == pytest.approx(1.96 * error, rel=0.05)
+
+
+def test_without_events_the_bound_is_the_largest_rate_that_still_shows_none():
+    drawn, rare = (50, 1000, 2.0), (5, 10, 1.0)  # draws, bits, FIT of a bit
+    cells = [Cell("block", n, rate, {"sdc": np.zeros(draws)}) for draws, n, rate in (drawn, rare)]
+    found = total(cells, "sdc", np.random.default_rng(0), 0.95)
+    first = np.linspace(0, 1 - 0.05 ** (1 / 50), 100_001)
+    second = 1 - (0.05 / (1 - first) ** 50) ** (1 / 5)  # what the first leaves for the other
+    largest = (1000 * 2.0 * first + 10 * 1.0 * np.maximum(second, 0)).max()
+    assert (found.value, found.lo) == (0, 0)
+    assert found.hi == pytest.approx(largest, rel=1e-6)

@@ -238,3 +238,18 @@ def test_enumeration_is_an_argument_about_one_flip_at_most():
     single = first_that_breaks(graph, x[0], label, list(StoredBits.of(graph)), 1)
     assert label_withstands_by_bits(graph, x[0], label, 1, record=one) == (single is None)
     assert not label_withstands_by_bits(graph, x[0], 1 - label, 1, record=one)
+
+
+def test_a_tree_of_fewer_flips_than_are_claimed_shows_nothing():
+    graph, x, y, subset, _ = trained()
+    one = BitTree(1, (End.EVERY,)).record()
+    bits = all_bits(graph, subset)
+    withstanding = [
+        (image, int(label))
+        for image, label in zip(x, y, strict=True)
+        if first_that_breaks(graph, image, int(label), bits, 1) is None
+    ]
+    assert withstanding
+    for image, label in withstanding:
+        assert label_withstands_by_bits(graph, image, label, 1, record=one, subset=subset)
+        assert not label_withstands_by_bits(graph, image, label, 2, record=one, subset=subset)

@@ -203,3 +203,13 @@ def test_forms_too_large_to_be_exact_are_refused():
     box = input_box(graph, np.array([[4000]]), radius=1)
     with pytest.raises(InputError, match=rf"node 'fc': forms are exact below {1 << (50 - GRID)}"):
         zonotope(Relaxed.of(graph), box)
+
+
+def test_a_tie_is_lost_to_a_smaller_class_and_won_against_a_larger_one():
+    equal = MatVec(np.array([[1], [1]]), IntType(2, True), IntType(6, True))
+    nodes = (Node("fc", equal, ("x",), "a"), Node("argmax", ArgMax(), ("a",), "class"))
+    graph = Graph("tie", "x", Edge((1,), IntType(4)), nodes, "class")
+    box = input_box(graph, np.array([[4]]), radius=1)
+    found = reached(graph, (box.lo, box.hi), {})  # the intervals of the logits overlap
+    assert found.behind(graph, 0, 1)
+    assert not found.behind(graph, 1, 0)

@@ -15,6 +15,7 @@ from flow.ir import Edge, Fault, Graph, IntType, Node
 from flow.ops import ArgMax, MatVec, MaxPool, Reshape, SumPool, Threshold, Window
 from tests.engine.chains import random_inputs
 from tests.engine.images import random_image_graph
+from tests.schedule.networks import four_bit_network
 
 
 def assert_flips_equal_the_reference(graph, seed, *, flips=40, images=3, word=None):
@@ -110,22 +111,21 @@ def test_flips_ahead_of_a_pool_equal_the_reference(pool, seed):
 
 
 def test_entries_of_a_set_may_come_in_any_order():
-    graph = random_image_graph(57)
-    products = [n for n in graph.nodes if isinstance(n.op, MatVec)]
-    node = max(products, key=lambda n: len(n.op.weights))
+    graph = four_bit_network([6, 8, 5, 3], seed=1)
+    node = graph.node("fc1")
     rows, width = node.op.weights.shape
-    assert rows > 1
     x = random_inputs(graph, 4)
     program = Program.of(graph)
     values = BatchedEngine(graph).run_edges(x, program.edges)
-    rng, size = np.random.default_rng(0), min(6, rows * width)
+    rng, size, bit = np.random.default_rng(0), 2 * rows, 2
     for _ in range(20):
         element = rng.permutation(rows * width)[:size]  # rows come and come again
-        mask = np.ones(size, dtype=np.int64)
+        mask = np.full(size, 1 << bit)
         zeros = np.zeros(size, dtype=np.int64)
         sets = Sets(node.name, ("weights",), np.array([0, size]), zeros, element, mask)
         found = Walker(program, [sets]).strike(values)
-        flips = [Fault(node.name, "weights", (int(e) // width, int(e) % width), 0) for e in element]
+        places = [divmod(int(e), width) for e in element]
+        flips = [Fault(node.name, "weights", place, bit) for place in places]
         want = graph.evaluate_all(x, flips)[graph.logits]
         np.testing.assert_array_equal(found.logits[found.result[:, 0]], want)
 

@@ -15,6 +15,7 @@ PARTS = {
     "depthwise": ("memory", "dot", "popcount"),
     "matvec": ("replay", "memory", "dot", "popcount"),
     "maxpool": ("pool", "window", "crop"),
+    "smoother": ("replay", "noise", "vote"),
     "sumpool": ("pool", "window", "crop"),
     "threshold": ("memory",),
     "threshold_search": ("memory",),

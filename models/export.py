@@ -1,4 +1,4 @@
-"""Brevitas to QONNX: exported, cleaned, stripped of this machine's paths, and executed again."""
+"""Brevitas to QONNX: exported, cleaned, stripped of this machine's paths."""
 
 from __future__ import annotations
 
@@ -18,28 +18,21 @@ import onnx
 import torch
 from google.protobuf.message import Message
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_onnx
-from qonnx.transformation.change_batchsize import ChangeBatchSize
-from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
 from flow.atomic import write_atomic, write_json
-from flow.engine import BatchedEngine
-from flow.errors import ClaimError
-from flow.ingest import lower
-from flow.ir import Graph, IntType
-from flow.stages import Images, fitting
+from flow.ir import IntType
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
+from models.executed import Decided, decided, execute_again, lower_bytes
 from models.layers import input_type
 from models.loop import CHECKPOINT, Machine
-from models.networks import floats, integer_logits
+from models.networks import floats
 from models.recipe import load_recipe
 from models.train import Trained, train
 
 Progress = Callable[[int, int], None]
-_AT_ONCE = 500  # images that qonnx executes together
 PACKAGES = ("torch", "brevitas", "qonnx", "onnx", "numpy", "scikit-learn")
 
 
@@ -57,8 +50,8 @@ def train_and_export(
     While it trains, a checkpoint and TensorBoard scalars lie in the folder ``<output>.training``;
     a killed run that is started again goes on there. The scalars stay.
 
-    The record's accuracy is the exported file's, executed by qonnx; it equals Brevitas's. ``note``
-    is added to it.
+    The record's accuracy is the exported file's: qonnx and the integer graph decide every test
+    image alike, but for float32 rounding (``models.executed``). ``note`` is added to it.
 
     Raises:
         InputError: recipe or data cannot be used.
@@ -70,14 +63,12 @@ def train_and_export(
     folder = output.with_name(f"{output.name}.training")
     trained = train(recipe, data, machine=machine, folder=folder, progress=progress)
     blob = export(trained)
-    correct, moved = _execute_again(blob, trained)
-    if (in_integers := lowered_correct(blob, trained)) != correct:
-        raise ClaimError(
-            f"recipe {recipe.name!r}: the file gets {correct} test images right, the integer graph "
-            f"lowered from it {in_integers}; nothing written"
-        )
+    whole = lower_bytes(blob)
+    found = decided(whole.graph, trained)
+    with _quiet():
+        moved = execute_again(blob, whole, trained, found)
     seconds = round(perf_counter() - started, 1)
-    record = {**_record(trained, correct, moved, seconds, blob), **(note or {})}
+    record = {**_record(trained, found, moved, seconds, blob), **(note or {})}
     write_json(output.with_suffix(".json"), record)
     write_atomic(output, blob)  # last: who finds it finds its record
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -85,19 +76,20 @@ def train_and_export(
 
 
 def _record(
-    trained: Trained, correct: int, moved: int, seconds: float, blob: bytes
+    trained: Trained, found: Decided, moved: int, seconds: float, blob: bytes
 ) -> dict[str, Any]:
     """What the file gets right, in qonnx and in integers, and what it was made of."""
     recipe = trained.recipe
     return {
         "name": recipe.name,
         "data": trained.data.name,
-        "accuracy": correct / trained.total,
-        "correct": correct,
+        "accuracy": found.correct / trained.total,
+        "correct": found.correct,  # by the file, in qonnx
         "total": trained.total,
         "correct_in_training": trained.correct,  # as Brevitas computes it, in floats
-        "correct_in_integers": correct,
-        "images_with_other_logits": moved,
+        "correct_in_integers": found.correct,
+        "images_with_other_logits": found.moved,  # in training, by float32 rounding
+        "images_with_other_logits_in_qonnx": moved,
         "final_loss": trained.history[-1],
         "methods": [method.model_dump() for method in recipe.method],
         "seed": recipe.training.seed,
@@ -143,56 +135,6 @@ def _strip(message: Message) -> None:
         elif field.type == field.TYPE_MESSAGE:
             for child in value if isinstance(value, list) or hasattr(value, "add") else [value]:
                 _strip(child)
-
-
-def _execute_again(blob: bytes, trained: Trained) -> tuple[int, int]:
-    """Test images the written file gets right, and those with a logit that is not Brevitas's.
-
-    Logits are compared as integers. They can differ where float32 sums in another order move a
-    hidden activation by one level; the class may not.
-    """
-    x = floats(trained.recipe.network, trained.data.test_x)
-    with _quiet():
-        found = torch.cat([_execute(blob, part) for part in x.split(_AT_ONCE)])
-    with torch.no_grad():
-        logits = integer_logits(trained.model, found)
-    classes = logits.argmax(axis=1)
-    differing = int((classes != trained.logits.argmax(axis=1)).sum())
-    if differing:
-        raise ClaimError(
-            f"recipe {trained.recipe.name!r}: the exported file decides {differing} of {len(x)} "
-            "test images differently from Brevitas; nothing written"
-        )
-    correct = int((classes == trained.data.test_y).sum())
-    return correct, int((logits != trained.logits).any(axis=1).sum())
-
-
-def lowered_correct(blob: bytes, trained: Trained) -> int:
-    """Test images that the integer graph lowered from the file gets right.
-
-    Raises:
-        RefusedError: the file has a node that is not represented exactly.
-    """
-    data = trained.data
-    graph = lowered(blob)
-    x = fitting(graph, Images(data.name, data.test_x, data.test_y))
-    return int((BatchedEngine(graph).run(x) == data.test_y).sum())
-
-
-def lowered(blob: bytes) -> Graph:
-    """The integer graph of a QONNX file's bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        path.write_bytes(blob)
-        return lower(path).graph
-
-
-def _execute(blob: bytes, x: Tensor) -> Tensor:
-    """qonnx's logits of one batch; it holds every tensor of the batch."""
-    model = ModelWrapper(onnx.load_from_string(blob))
-    model = model.transform(ChangeBatchSize(len(x))).transform(InferShapes())
-    name, output = model.graph.input[0].name, model.graph.output[0].name
-    return torch.tensor(execute_onnx(model, {name: x.numpy()})[output])
 
 
 @contextlib.contextmanager

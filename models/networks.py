@@ -72,21 +72,29 @@ def random_network(
     return model.eval()
 
 
-def integer_logits(model: nn.Sequential, logits: Tensor) -> Array:
-    """The integers (batch, classes) that the float logits of ``model`` stand for.
+def integer_logits(model: nn.Sequential, x: Tensor) -> Array:
+    """The integers (batch, classes) that the float logits of ``model`` for ``x`` stand for.
 
-    A logit is an integer times one scale, plus float32 rounding. Without the rounding, equal logits
-    are equal again, so the class of a tie is the same in every engine: the smallest index.
+    A logit is a sum of codes times one scale. The sum is taken in integers here, for float32 rounds
+    it: equal logits are equal again, so the class of a tie is the same in every engine, the
+    smallest index. Hidden activations are those that the model computes.
 
     Raises:
-        ClaimError: a logit lies between two integers, so the scale is not the logits' scale.
+        ClaimError: a float logit is further from its integer than float32 rounding takes it, so
+            the last layer is not one product of quantized numbers.
     """
+    hidden, last = model[:-1](x), model[-1]
     quantizer = next(m for m in reversed(list(model)[:-1]) if hasattr(m, "act_quant"))
-    scale = float(quantizer.act_quant.scale() * model[-1].quant_weight().scale)
-    steps = logits.double().numpy() / scale
-    nearest = np.rint(steps)
-    if not (np.abs(steps - nearest) < 1 / 16).all():
+    scales = [float(s) for s in (quantizer.act_quant.scale(), last.quant_weight().scale)]
+    read, rows = (
+        np.rint(values.double().numpy() / scale)
+        for values, scale in zip((hidden, last.quant_weight().value), scales, strict=True)
+    )
+    exact = read @ rows.T  # in doubles: exact
+    error = (abs(read) @ abs(rows).T) * (rows.shape[1] + 3) * 2.0**-23
+    steps = last(hidden).double().numpy() / prod(scales)
+    if not (abs(steps - exact) <= error).all():
         raise ClaimError(
-            f"logits are no integers times {scale}; the last layer must be linear alone"
+            f"logits are no integers times {prod(scales)}; the last layer must be linear alone"
         )
-    return nearest.astype(np.int64)
+    return exact.astype(np.int64)

@@ -23,7 +23,8 @@ from flow.ir import Graph
 from flow.schedule import choose_folding, dataflow, interval
 from flow.schedule.area import expected
 from models.data import Dataset, load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.recipe import Recipe, recipe_of
 from models.toml_text import toml
 from models.train import train

@@ -23,11 +23,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from flow.atomic import write_json
-from flow.engine import BatchedEngine
-from flow.errors import ClaimError, InputError
+from flow.errors import InputError
 from flow.fitting import fit
 from models.data import Dataset, load_dataset
-from models.export import export, lowered
+from models.executed import decided, lowered
+from models.export import export
 from models.measures import AnyMeasure
 from models.measures.measure import Subject
 from models.recipe import Recipe, recipe_of
@@ -132,14 +132,9 @@ def _cell(
     seconds = round(perf_counter() - started, 1)
     graph = lowered(export(trained))
     x, train_x = (fit(graph, part, name=data.name) for part in (data.test_x, data.train_x))
-    correct = BatchedEngine(graph).run(x) == data.test_y
-    if int(correct.sum()) != trained.correct:
-        raise ClaimError(
-            f"{study.name}: {trained.correct} test images right in training, {int(correct.sum())} "
-            f"in the integer graph of {recipe.training.seed}"
-        )
-    subject = Subject(graph, trained, (train_x, data.train_y), (x, data.test_y), correct)
-    numbers = {ACCURACY: 100 * trained.accuracy}
+    right = decided(graph, trained).right
+    subject = Subject(graph, trained, (train_x, data.train_y), (x, data.test_y), right)
+    numbers = {ACCURACY: 100 * float(right.mean())}
     for measure in study.measure:
         numbers |= measure.take(subject)
     shutil.rmtree(folder, ignore_errors=True)

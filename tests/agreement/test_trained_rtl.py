@@ -9,7 +9,8 @@ from flow.build import build
 from flow.fitting import fit
 from flow.schedule import make_plan
 from models.data import load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.recipe import Recipe
 from models.train import train
 from sim.accelerator import simulate_rtl

@@ -12,7 +12,8 @@ from flow.certify.input import prove_labels
 from flow.fitting import fit
 from models.brevitas_api import qnn
 from models.data import load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.intervals import (
     Interval,
     clean_statistics,
@@ -77,11 +78,12 @@ def test_intervals_contain_a_hundred_thousand_sampled_activations(name, digits):
         for corner in (False, True):
             share = torch.rand((1500, *image.shape[1:]), generator=generator).double()
             share = share.round() if corner else share
-            inside, logits = activations(model, box.lo + share * (box.hi - box.lo))
+            sampled = box.lo + share * (box.hi - box.lo)
+            inside, logits = activations(model, sampled)
             for interval, values in zip(found, inside, strict=False):
                 assert ((interval.lo <= values) & (values <= interval.hi)).all()
                 seen += values.numel()
-            steps = integer_logits(model, logits)
+            steps = integer_logits(model, sampled)
             lead = steps[:, [4]] - steps
             scale = float((logits[0, 0] / steps[0, 0]).item()) if steps[0, 0] else None
             if scale:

@@ -7,7 +7,8 @@ from flow.attack import bfa
 from flow.certify import Smoothing, StoredBits, Verdict, certify_smoothing
 from flow.engine import BatchedEngine
 from models.data import load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.measures.bit_search import BitSearch
 from models.measures.measure import Subject
 from models.measures.size import Size

@@ -8,7 +8,8 @@ from flow.engine import BatchedEngine
 from flow.ir import Fault
 from flow.ops import MatVec
 from models.data import Dataset, load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.measures.bit_errors import BitErrors, chip
 from models.measures.gradients import (
     GradientAttacks,

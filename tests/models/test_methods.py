@@ -2,12 +2,14 @@
 
 import contextlib
 
+import numpy as np
 import pytest
 import torch
 
 from flow.errors import InputError
 from models.data import Dataset, load_dataset
-from models.export import export, lowered_correct
+from models.executed import decided, lowered
+from models.export import export
 from models.layers import weighted
 from models.methods import METHODS
 from models.objective import Around, Batch, Objective, ramp
@@ -97,7 +99,9 @@ def test_a_method_trains_the_same_bits_again_also_behind_a_kill(kind, digits, tm
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_method_trained_is_an_exact_integer_graph(kind, digits):
     trained = train(recipe(kind, epochs=1), digits)
-    assert lowered_correct(export(trained), trained) == trained.correct
+    found = decided(lowered(export(trained)), trained)
+    np.testing.assert_array_equal(found.logits, trained.logits)
+    assert found.correct == trained.correct
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -118,7 +118,7 @@ def test_a_recipe_of_a_convolutional_network_trains_in_parts(tmp_path, monkeypat
     recipe.write_text(RECIPE.format(data=data))
     whole = train(load_recipe(recipe), load_dataset(str(data), root=tmp_path))
     monkeypatch.setattr("models.train._TEST_BATCH", 10)
-    monkeypatch.setattr("models.export._AT_ONCE", 10)
+    monkeypatch.setattr("models.executed._AT_ONCE", 10)
     record = train_and_export(recipe, tmp_path / "small.onnx", data_root=tmp_path)
     assert (record["correct"], record["total"]) == (whole.correct, 24)
     lowered = lower(tmp_path / "small.onnx")

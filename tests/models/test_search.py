@@ -7,7 +7,8 @@ import pytest
 
 from flow.errors import ClaimError, InputError
 from models import search as module
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.recipe import recipe_of
 from models.search import Cost, best_recipe, hardware_cost, load_space, search
 from models.toml_text import toml

@@ -15,7 +15,6 @@ from models import export as export_module
 from models.data import Dataset, load_dataset
 from models.export import train_and_export
 from models.loop import Machine
-from models.networks import integer_logits
 from models.recipe import FullyConnected, Recipe, Training
 from models.train import train
 
@@ -291,16 +290,6 @@ def test_a_file_that_decides_otherwise_is_not_written(exported, tmp_path, monkey
     ):
         train_and_export(path, tmp_path / "model.onnx", data_root=tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx.training"]  # nothing is lost
-
-
-def test_logits_equal_up_to_float_rounding_are_the_same_integers(digits):
-    trained = train(recipe(bits=4, epochs=1), digits)
-    with torch.no_grad():
-        exact = trained.model(torch.tensor(digits.test_x, dtype=torch.float32))
-        rounded = exact * (1 + 2**-23)
-        np.testing.assert_array_equal(integer_logits(trained.model, rounded), trained.logits)
-        with pytest.raises(ClaimError, match=r"^logits are no integers times 0\."):
-            integer_logits(trained.model, exact * 1.01)
 
 
 def test_a_tie_is_decided_for_the_smallest_class_in_training_too(digits):

@@ -15,7 +15,8 @@ from flow.fitting import fit
 from flow.ir import IntType
 from models import weight_radius
 from models.data import load_dataset
-from models.export import export, lowered
+from models.executed import lowered
+from models.export import export
 from models.layers import weighted
 from models.measures.measure import Subject
 from models.measures.weight_radius import WeightRadius

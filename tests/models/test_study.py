@@ -112,7 +112,8 @@ def test_a_graph_that_decides_otherwise_is_not_measured(folder, monkeypatch):
 
     monkeypatch.setattr(study_module, "lowered", turned)
     with pytest.raises(
-        ClaimError, match=r"^small: \d+ test images right in training, \d+ in the integer graph of"
+        ClaimError,
+        match=r"^recipe 'small': the exported file decides \d+ of 360 test images differently",
     ):
         run(folder, [])
     assert not list((folder / "out" / "small").glob("*.json"))

@@ -160,7 +160,7 @@ def compare(
         opinions = [replace(opinion, most_excused=most_excused) for opinion in opinions]
     for opinion in opinions:
         if not opinion.holds:
-            raise ClaimError(f"{model}: {opinion.complaint()}; lower it again, or report a bug")
+            raise ClaimError(f"{model}: {opinion.complaint()}")
     return {
         "graph": graph.name,
         "graph_digest": digest(graph),

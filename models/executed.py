@@ -129,7 +129,7 @@ def _explained(blob: bytes, whole: Lowered, trained: Trained, images: Array) -> 
     if found.mismatches or found.logit_mismatches or found.class_mismatches:
         raise ClaimError(
             f"recipe {trained.recipe.name!r}: the file decides {len(images)} test images otherwise "
-            f"than the integer graph lowered from it: {found.complaint()}; nothing written"
+            f"than the integer graph lowered from it; nothing written: {found.complaint()}"
         )
 
 

@@ -45,11 +45,13 @@ class Agreement:
         if not wrong:
             return (
                 f"{self.engine}: {self.excused} of {self.elements} elements lie within float32's "
-                f"error of a decision point, more than {self.allowed}; see --most-excused"
+                f"error of a decision point, more than {self.allowed}; where sums are long and "
+                "scales arbitrary that is usual: allow a share, as --most-excused 1e-3"
             )
         return (
             f"{self.engine} differs from the graph in {self.mismatches} of {self.elements} "
-            f"elements, {self.logit_mismatches} logits and {self.class_mismatches} classes"
+            f"elements, {self.logit_mismatches} logits and {self.class_mismatches} classes; lower "
+            "it again, or report a bug"
         )
 
     def record(self) -> dict[str, Any]:

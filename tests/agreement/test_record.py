@@ -31,7 +31,7 @@ def test_the_share_may_be_stated_and_the_record_says_all_three_numbers():
     found = agreement(350, 1_000_000, most_excused=3e-4)
     assert not found.holds
     assert "350 of 1000000 elements lie within" in found.complaint()
-    assert "more than 300; see --most-excused" in found.complaint()
+    assert "more than 300; where sums are long" in found.complaint()
     record = found.record()
     assert (record["excused"], record["most_excused"], record["allowed"]) == (350, 3e-4, 300)
     assert replace(found, most_excused=1e-3).holds

@@ -10,6 +10,8 @@ import numpy as np
 
 from flow.ir import Array, Edge, IntType, integers
 
+_FEW = 32  # thresholds of a channel that are compared one by one
+
 
 class Compare(StrEnum):
     """How many thresholds an input has reached: counted, or found by binary search.
@@ -65,6 +67,10 @@ class Threshold:
         """How many thresholds each input has reached, by this op's compare form."""
         count = np.zeros(x.shape, dtype=np.int64)
         steps = self.thresholds.shape[1]
+        if self.compare is Compare.COUNT and steps > _FEW:  # a count needs no order: sorted or not
+            for channel, thresholds in enumerate(np.sort(self.thresholds, axis=1)):
+                count[..., channel] = thresholds.searchsorted(x[..., channel], side="right")
+            return count
         if self.compare is Compare.COUNT:
             for step in range(steps):
                 count += x >= self.thresholds[:, step]

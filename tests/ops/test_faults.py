@@ -104,3 +104,16 @@ def test_faults_on_two_parameters_and_repeated_strikes_keep_their_order():
     turned = Fault("act0", "sign", (0,), 0)
     for faults in product([*strikes, turned], repeat=3):
         assert_equal_to_the_oracle(graph, x, list(faults))
+
+
+@given(st.integers(1, 40), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_a_count_is_of_each_threshold_alone_however_many_there_are_and_in_any_order(
+    steps, channels, seed
+):
+    """Long banks are counted by sorting a copy: equal to comparing one by one, sorted or struck."""
+    rng = np.random.default_rng(seed)
+    table = rng.integers(-8, 8, (channels, steps))
+    op = Threshold(table, IntType(4, True), [1] * channels, 0, IntType(8))
+    x = rng.integers(-9, 9, (5, 2, channels))
+    wanted = (x[..., None] >= table).sum(axis=-1)
+    np.testing.assert_array_equal(op.reached(x), wanted)

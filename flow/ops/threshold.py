@@ -68,8 +68,8 @@ class Threshold:
         count = np.zeros(x.shape, dtype=np.int64)
         steps = self.thresholds.shape[1]
         if self.compare is Compare.COUNT and steps > _FEW:  # a count needs no order: sorted or not
-            for channel, thresholds in enumerate(np.sort(self.thresholds, axis=1)):
-                count[..., channel] = thresholds.searchsorted(x[..., channel], side="right")
+            for at, thresholds in enumerate(np.sort(self.thresholds, axis=1)):
+                count[..., at] = thresholds.searchsorted(x[..., at], side="right")
             return count
         if self.compare is Compare.COUNT:
             for step in range(steps):

@@ -56,6 +56,11 @@ class Entry(Table):
         """The QONNX file."""
         return FOLDER / f"{self.name}.onnx"
 
+    @property
+    def dataset(self) -> str:
+        """What a trained one was trained on."""
+        return load_recipe(RECIPES / f"{self.recipe}.toml").dataset
+
 
 def entries() -> tuple[Entry, ...]:
     """Every row of zoo.toml, in order."""

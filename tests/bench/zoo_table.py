@@ -4,7 +4,7 @@ make zoo-table [IMAGES=12]
 python -m tests.bench.zoo_table [--images 12] [--folder build/zoo-table] [--no-zoo] GRAPH.json=DATA
 
 First the trained networks, each with the data set whose test images are asked about, then those of
-models/zoo: trained ones on digits; of random weights the labels are the networks' own classes of
+models/zoo: trained ones on their own; of random weights the labels are the networks' own classes of
 random images, and a quarter of the images are asked about. Seconds are CPU time of this process,
 all images together. Every answer is kept in FOLDER, where a run that was killed goes on, with a
 page for each trained network: certified images against the radius, and against the flips.
@@ -102,7 +102,8 @@ def subjects(trained: list[str], images: int, *, zoo: bool) -> Iterator[Subject]
     """The networks; of random weights the labels are the graph's classes."""
     known = [(load_graph(Path(path)), data) for path, data in (t.split("=") for t in trained)]
     if zoo:
-        known += [(lower(e.path).graph, "digits") for e in entries() if e.weights == "trained"]
+        trained_ones = [e for e in entries() if e.weights == "trained"]
+        known += [(lower(e.path).graph, e.dataset) for e in trained_ones]
         known += [(load_graph(FOLDER / "wrap-digits" / "graph.json"), "digits")]
     for graph, source in known:
         data = images_of(source, images)

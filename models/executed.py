@@ -100,9 +100,17 @@ def _error(op: MatVec, read: Array) -> Floats:
     return error
 
 
-def execute_again(blob: bytes, whole: Lowered, trained: Trained, graph: Decided) -> int:
-    """Execute the file with qonnx on every test image: how many have a logit that is not the
-    graph's, up to the rounding of the last sum.
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The file under qonnx: images whose logits are not the graph's up to the rounding of the last
+    sum, and test images classified rightly."""
+
+    moved: int
+    correct: int
+
+
+def execute_again(blob: bytes, whole: Lowered, trained: Trained, graph: Decided) -> Executed:
+    """Execute the file with qonnx on every test image.
 
     Raises:
         ClaimError: an image is decided otherwise, and not by float32 rounding.
@@ -114,10 +122,11 @@ def execute_again(blob: bytes, whole: Lowered, trained: Trained, graph: Decided)
         for part in zip(*((one.scale, one.offset) for one in whole.logits.affine), strict=True)
     )
     moved = (abs((found - offset) / scale - graph.logits) > graph.error).any(axis=1)
-    other = found.argmax(axis=1) != ArgMax().evaluate(graph.logits)
+    classes = found.argmax(axis=1)
+    other = classes != ArgMax().evaluate(graph.logits)
     if other.any():
         _explained(blob, whole, trained, np.flatnonzero(other))
-    return int(moved.sum())
+    return Executed(int(moved.sum()), int((classes == trained.data.test_y).sum()))
 
 
 def _explained(blob: bytes, whole: Lowered, trained: Trained, images: Array) -> None:

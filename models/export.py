@@ -22,10 +22,11 @@ from qonnx.util.cleanup import cleanup_model
 from torch import Tensor, nn
 
 from flow.atomic import write_atomic, write_json
+from flow.errors import InputError
 from flow.ir import IntType
 from models.brevitas_api import export_qonnx
 from models.data import load_dataset
-from models.executed import Decided, decided, execute_again, lower_bytes
+from models.executed import Decided, Executed, decided, execute_again, lower_bytes
 from models.layers import input_type
 from models.loop import CHECKPOINT, Machine
 from models.networks import floats
@@ -54,10 +55,12 @@ def train_and_export(
     image alike, but for float32 rounding (``models.executed``). ``note`` is added to it.
 
     Raises:
-        InputError: recipe or data cannot be used.
+        InputError: recipe or data cannot be used, or nothing can be written there.
         ClaimError: training diverged, or the exported file decides differently from the model.
     """
     started = perf_counter()
+    if output.is_dir():
+        raise InputError(f"{output}: a folder; name the file to write")
     recipe = load_recipe(recipe_path)
     data = load_dataset(recipe.dataset, root=data_root)
     folder = output.with_name(f"{output.name}.training")
@@ -66,9 +69,9 @@ def train_and_export(
     whole = lower_bytes(blob)
     found = decided(whole.graph, trained)
     with _quiet():
-        moved = execute_again(blob, whole, trained, found)
+        again = execute_again(blob, whole, trained, found)
     seconds = round(perf_counter() - started, 1)
-    record = {**_record(trained, found, moved, seconds, blob), **(note or {})}
+    record = {**_record(trained, found, again, seconds, blob), **(note or {})}
     write_json(output.with_suffix(".json"), record)
     write_atomic(output, blob)  # last: who finds it finds its record
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -76,7 +79,7 @@ def train_and_export(
 
 
 def _record(
-    trained: Trained, found: Decided, moved: int, seconds: float, blob: bytes
+    trained: Trained, found: Decided, again: Executed, seconds: float, blob: bytes
 ) -> dict[str, Any]:
     """What the file gets right, in qonnx and in integers, and what it was made of."""
     recipe = trained.recipe
@@ -84,12 +87,13 @@ def _record(
         "name": recipe.name,
         "data": trained.data.name,
         "accuracy": found.correct / trained.total,
-        "correct": found.correct,  # by the file, in qonnx
+        "correct": found.correct,  # by the file: in integers, so exactly
         "total": trained.total,
         "correct_in_training": trained.correct,  # as Brevitas computes it, in floats
+        "correct_in_qonnx": again.correct,  # another number only by float32 rounding
         "correct_in_integers": found.correct,
         "images_with_other_logits": found.moved,  # in training, by float32 rounding
-        "images_with_other_logits_in_qonnx": moved,
+        "images_with_other_logits_in_qonnx": again.moved,
         "final_loss": trained.history[-1],
         "methods": [method.model_dump() for method in recipe.method],
         "seed": recipe.training.seed,

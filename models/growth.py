@@ -32,11 +32,12 @@ def gumbel_sigmoid(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 class Gate(nn.Module):
     """Multiplies each channel by its gate. The first ``base`` channels are always open.
 
-    While training, gates are drawn anew for every batch and pass the gradient of the soft gate;
-    once ``fixed``, and in evaluation, the channels of ``kept`` are open and nothing moves.
+    While training, gates are drawn anew at every forward pass and pass the gradient of the soft
+    gate; once ``fixed``, and in evaluation, the channels of ``kept`` are open and nothing moves.
     """
 
     fixed: Tensor
+    drawn: Tensor  # at the last forward pass of training
 
     def __init__(self, channels: int, base: int, *, start: float, multiple: int = 1) -> None:
         """
@@ -48,6 +49,7 @@ class Gate(nn.Module):
         self.base, self.multiple, self.temperature = base, multiple, 1.0
         self.position = nn.Parameter(torch.full((channels - base,), start / _SPEED))
         self.register_buffer("fixed", torch.tensor(False))
+        self.drawn = torch.ones(channels)
 
     @property
     def logits(self) -> Tensor:
@@ -80,7 +82,13 @@ class Gate(nn.Module):
         if self.training and not self.fixed:
             hard, soft = gumbel_sigmoid(self.logits, self.temperature)
             gates = hard + (soft - soft.detach())
-            gates = torch.cat([gates.new_ones(self.base), gates])
+            self.drawn = torch.cat([gates.new_ones(self.base), gates])
+        return self.again(x)
+
+    def again(self, x: Tensor) -> Tensor:
+        """By the gates of the last forward pass: bounds are of the network that was drawn."""
+        if self.training and not self.fixed:
+            gates = self.drawn.to(x.device)
         else:
             gates = x.new_zeros(self.channels)
             gates[self.kept()] = 1

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.brevitas_api import qnn
+from models.growth import Gate
 from models.layers import input_type
 
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]  # mean and variance of each BatchNorm's input
@@ -41,7 +42,7 @@ class Interval:
 
 def known_to(model: nn.Sequential) -> bool:
     """Whether every layer has an interval rule here."""
-    known = (*_MONOTONE, *_ACTIVATIONS, *_NORMS, qnn.QuantLinear, qnn.QuantConv2d)
+    known = (*_MONOTONE, *_ACTIVATIONS, *_NORMS, qnn.QuantLinear, qnn.QuantConv2d, Gate)
     return all(isinstance(layer, known) for layer in model)
 
 
@@ -113,6 +114,8 @@ def through(layer: nn.Module, box: Interval, statistics: Statistics) -> Interval
         return _normalised(layer, box, statistics)
     if isinstance(layer, _ACTIVATIONS):
         return _quantized(layer, box)
+    if isinstance(layer, Gate):  # a new draw at each end would be of two networks
+        return Interval(layer.again(box.lo), layer.again(box.hi))
     return Interval(layer(box.lo), layer(box.hi))
 
 

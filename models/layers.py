@@ -27,12 +27,13 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):  # type: ignore[misc]
 def pixels(kind: IntType) -> nn.Module:
     """The input quantizer: scale 1, so it changes no integer of ``kind``; it tells the exported
     file what the input's integers are."""
+    coded = IntType(2) if kind.bits == 1 else kind  # brevitas exports every one-bit code as a sign
     quantizer = qnn.QuantIdentity(
-        act_quant=Int8ActPerTensorFloat if kind.signed else Uint8ActPerTensorFloat,
-        bit_width=kind.bits,
+        act_quant=Int8ActPerTensorFloat if coded.signed else Uint8ActPerTensorFloat,
+        bit_width=coded.bits,
         scaling_impl_type="const",
         # brevitas divides by the largest code, of signed ones by the size of the smallest
-        scaling_init=float(-kind.code_lo if kind.signed else kind.code_hi),
+        scaling_init=float(-coded.code_lo if coded.signed else coded.code_hi),
     )
     quantizer.kind = kind
     return quantizer

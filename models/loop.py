@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from flow.atomic import write_atomic
 from flow.errors import ClaimError, InputError
 from models.objective import Batch, Objective
 from models.recipe import Recipe
@@ -35,8 +37,10 @@ class Machine:
         """A launched Fabric that writes TensorBoard scalars into ``folder``.
 
         Raises:
-            InputError: there is no such accelerator here.
+            InputError: there is no such accelerator here, or the folder cannot be written.
         """
+        if folder is not None:
+            _made(folder)
         logs = [] if folder is None else [TensorBoardLogger(folder, name="", version="")]
         try:
             made = Fabric(
@@ -51,6 +55,18 @@ class Machine:
             raise InputError(f"accelerator {self.accelerator!r}: {said}") from None
         made.launch()
         return made
+
+
+def _made(folder: Path) -> None:
+    """The folder, before hours of training find that it cannot be there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: no folder for checkpoints ({error.strerror}); choose another place"
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: no permission to write checkpoints; choose another place")
 
 
 @dataclass(slots=True)
@@ -98,7 +114,7 @@ def fit(
 
     Raises:
         InputError: the checkpoint is of another recipe or damaged; no such accelerator.
-        ClaimError: the loss is no number any more; the last checkpoint is kept.
+        ClaimError: the loss or a weight is no number any more; the last checkpoint is kept.
     """
     run = _Run.of(recipe, model, objective, examples, random, machine.fabric(folder))
     path = None if folder is None else folder / CHECKPOINT
@@ -167,6 +183,8 @@ class _Run:
         for number, batch in enumerate(parts):
             done = (self.course.epoch + number / len(parts)) / self.recipe.training.epochs
             losses.append(self._step(batch, done))
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
+            raise self._diverged("a weight that is no number")
         self.schedule.step()
         score = self.objective.score(self.model)
         if self.course.note(sum(losses) / len(losses), score):
@@ -181,16 +199,19 @@ class _Run:
         examples = self.examples.take(own, device=fabric.device)
         loss = objective.loss(self.wrapped, examples, done=done)
         if not torch.isfinite(loss):
-            raise ClaimError(
-                f"recipe {self.recipe.name!r}: loss {loss.item()} in epoch {self.course.epoch}; "
-                "lower training.learning_rate"
-            )
+            raise self._diverged(f"loss {loss.item()}")
         self.optimiser.zero_grad()
         fabric.backward(loss)
         objective.before_step(self.model, done=done)
         self.optimiser.step()
         objective.after_step(self.model, done=done)
         return loss.item()
+
+    def _diverged(self, what: str) -> ClaimError:
+        return ClaimError(
+            f"recipe {self.recipe.name!r}: {what} in epoch {self.course.epoch}; lower "
+            "training.learning_rate"
+        )
 
     def _log(self, score: float | None) -> None:
         course = self.course
@@ -208,7 +229,11 @@ class _Run:
         return self.model.cpu().eval()
 
     def save(self, path: Path) -> None:
-        """Write the whole state under a temporary name, then rename it."""
+        """Write the whole state, atomically.
+
+        Raises:
+            InputError: the disk is full; the checkpoint before it is unchanged.
+        """
         course = self.course
         state = {
             "recipe": self.recipe.model_dump_json(),
@@ -224,10 +249,9 @@ class _Run:
             "torch": torch.get_rng_state(),
             "best": self.best,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_atomic(path, content.getvalue())
 
     def resume(self, path: Path) -> None:
         """Take up the state at ``path``.
@@ -236,7 +260,7 @@ class _Run:
             InputError: it is of another recipe, or damaged.
         """
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, weights_only=True, map_location="cpu")
             if state["recipe"] != self.recipe.model_dump_json():
                 raise InputError(f"{path}: a checkpoint of another recipe; remove it to train anew")
             self._take_up(state)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flow.errors import InputError
 from flow.ir import IntType
 from models.table import Table
 
@@ -126,6 +127,16 @@ class Method(Table):
     def around(self, inner: Objective, task: Task) -> Objective:
         """The objective of this method around ``inner``."""
         raise NotImplementedError
+
+
+def refuse_patience(task: Task, kind: str, why: str) -> None:
+    """For methods whose early epochs say nothing of the last.
+
+    Raises:
+        InputError: the recipe ends training early.
+    """
+    if task.training.patience:
+        raise InputError(f"'training.patience': method {kind!r} {why}; leave it out")
 
 
 def layers(model: nn.Module) -> nn.Sequential:

@@ -137,6 +137,11 @@ class Recipe(Table):
             if kinds.count(method.kind) > 1:
                 raise ValueError(f"method {method.kind!r} twice; give it once")
             method.check(self.network)
+        if {"rounding", "weight-radius"} <= set(kinds):
+            raise ValueError(
+                "methods 'rounding' and 'weight-radius' both make coarse weights of fine ones; "
+                "give one of them"
+            )
         return self
 
 

@@ -21,10 +21,11 @@ from models.data import Dataset
 from models.loop import Judge, Machine, Progress, fit
 from models.networks import build, floats, integer_logits
 from models.objective import Batch, Objective, Task
-from models.recipe import Recipe
+from models.recipe import Recipe, Training
 from models.teacher import taught
 
 _TEST_BATCH = 1000
+_FLOAT32 = 24  # bits of an integer that it holds whatever it is
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,27 +92,42 @@ def train(
         InputError: the recipe's network does not fit the data, or the checkpoint not the recipe.
         ClaimError: the loss is no number any more.
     """
-    if data.type.signed:
-        raise InputError(f"data set {data.name!r}: pixels of type {data.type}; needs unsigned ones")
+    _usable(recipe.training, data)
     settings = recipe.training
-    if settings.held_out >= len(data.train_x) - 1:
-        raise InputError(
-            f"'training.held_out': {settings.held_out} of {len(data.train_x)} training images; "
-            "leave some to train on"
-        )
-    with _reproducible(settings.seed):
+    machine = machine or Machine()
+    with _reproducible(settings.seed, strict=machine.accelerator == "cpu"):
         random = torch.Generator().manual_seed(settings.seed)
         model = build(recipe.network, shape=data.shape, classes=data.classes, pixel=data.type)
         task = _task(recipe, data, random)
         objective = objective_of(recipe, task)
         found, history = fit(
             recipe, objective.prepare(model), objective, examples=task.examples, random=random,
-            machine=machine or Machine(), folder=folder, progress=progress, judge=judge,
+            machine=machine, folder=folder, progress=progress, judge=judge,
         )  # fmt: skip
         found = objective.finish(found)
         logits = _test_logits(recipe, found, data)
     correct = int((logits.argmax(axis=1) == data.test_y).sum())
     return Trained(recipe, found, data, logits, correct, len(data.test_y), history)
+
+
+def _usable(settings: Training, data: Dataset) -> None:
+    """Refuse data that would train nothing, or nothing that its test images could judge."""
+    where = f"data set {data.name!r}"
+    if data.type.signed:
+        raise InputError(f"{where}: pixels of type {data.type}; needs unsigned ones")
+    if data.type.bits > _FLOAT32:
+        raise InputError(
+            f"{where}: pixels of type {data.type}; float32 holds {_FLOAT32} bits, so divide them"
+        )
+    if data.train_x is data.test_x:
+        raise InputError(
+            f"{where}: the images x are its test; add train_x and train_y, which are trained on"
+        )
+    if settings.held_out >= len(data.train_x) - 1:
+        raise InputError(
+            f"'training.held_out': {settings.held_out} of {len(data.train_x)} training images; "
+            "leave some to train on"
+        )
 
 
 def _task(recipe: Recipe, data: Dataset, random: torch.Generator) -> Task:
@@ -137,18 +153,22 @@ def objective_of(recipe: Recipe, task: Task) -> Objective:
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """One thread, deterministic kernels and seeded generators; the caller's torch is restored."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+def _reproducible(seed: int, *, strict: bool) -> Iterator[None]:
+    """One thread, seeded generators and, where ``strict``, deterministic kernels only; the caller's
+    torch is restored.
+
+    An accelerator has no deterministic kernel of some layers, and torch refuses those.
+    """
+    threads, before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             torch.set_num_threads(1)  # sums in one order: the same bits on every run
-            torch.use_deterministic_algorithms(True)
+            torch.use_deterministic_algorithms(strict)
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.use_deterministic_algorithms(before)
 
 
 @torch.no_grad()

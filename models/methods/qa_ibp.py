@@ -18,7 +18,16 @@ from torch.nn import functional
 
 from models.intervals import clean_statistics, hidden, input_interval, margins
 from models.layers import weighted
-from models.objective import Around, Batch, Method, Objective, Task, layers, ramp
+from models.objective import (
+    Around,
+    Batch,
+    Method,
+    Objective,
+    Task,
+    layers,
+    ramp,
+    refuse_patience,
+)
 from models.table import Table
 
 _AT_ONCE = 500
@@ -50,7 +59,8 @@ class QaIbp(Method):
             raise ValueError("qa-ibp has no intervals of residual sums; choose a chain of layers")
 
     def around(self, inner: Objective, task: Task) -> Objective:
-        """Intervals beside the batch, and scores by what they certify."""
+        """Intervals beside the batch, and scores by what they certify; refuses patience."""
+        refuse_patience(task, self.kind, "certifies little before its ramp has ended")
         return _Bounded(inner, task, self)
 
 
@@ -63,7 +73,7 @@ class _Bounded(Around):
         """Weights drawn so that the width of an interval neither grows nor shrinks on the way."""
         model = super().prepare(model)
         for layer in weighted(model):
-            if layer.weight.abs().max() < 1:  # binary ones are as wide as they are
+            if int(layer.weight_quant.bit_width()) > 1:  # signs are as wide as they are
                 fan_in = layer.weight[0].numel()
                 nn.init.normal_(layer.weight, 0.0, sqrt(2 * pi) / fan_in)
         return model

@@ -15,12 +15,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from flow.errors import InputError
 from flow.ir import IntType
 from models.growth import fix, gated, gates, shrunk
 from models.hardware_cost import HardwareCost, Layer, layers_of
 from models.layers import input_type
-from models.objective import Around, Batch, Method, Objective, Task, layers
+from models.objective import Around, Batch, Method, Objective, Task, layers, refuse_patience
 from models.table import Positive, Table
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -48,22 +47,16 @@ class RaBnn(Method):
 
     def check(self, network: Table) -> None:
         """Complete binary networks only."""
-        bits = network.weight_bits, network.activation_bits
-        if bits != (1, 1):
+        if {*network.widths, network.activation_bits} != {1}:
             raise ValueError(
-                "method 'ra-bnn' trains complete binary networks, not {}-bit weights with {}-bit "
-                "activations; set network.weight_bits and network.activation_bits to 1".format(
-                    *bits
-                )
+                f"method 'ra-bnn' trains complete binary networks, not {max(network.widths)}-bit "
+                f"weights with {network.activation_bits}-bit activations; set network.weight_bits "
+                "and network.activation_bits to 1"
             )
 
     def around(self, inner: Objective, task: Task) -> Objective:
         """Gates that open and close; refuses patience, which would judge growth."""
-        if task.training.patience:
-            raise InputError(
-                "'training.patience': method 'ra-bnn' judges no epoch before growth has ended; "
-                "leave it out"
-            )
+        refuse_patience(task, self.kind, "judges no epoch before growth has ended")
         return _Growing(inner, task, self)
 
 

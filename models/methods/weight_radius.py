@@ -16,9 +16,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from flow.errors import InputError
 from models.layers import weighted
-from models.objective import Around, Batch, Method, Objective, Task, layers
+from models.objective import Around, Batch, Method, Objective, Task, layers, refuse_patience
 from models.table import Positive, Table
 from models.weight_radius import mean_radii
 from models.weight_widths import set_weight_widths, weight_widths
@@ -55,11 +54,7 @@ class WeightRadius(Method):
 
     def around(self, inner: Objective, task: Task) -> Objective:
         """Fine weights first, coarse ones near them behind; refuses patience."""
-        if task.training.patience:
-            raise InputError(
-                "'training.patience': method 'weight-radius' judges no epoch before weights are "
-                "coarse; leave it out"
-            )
+        refuse_patience(task, self.kind, "judges no epoch before weights are coarse")
         return _Near(inner, task, self)
 
 

@@ -170,6 +170,22 @@ def test_options_that_cannot_be_meant_are_refused(bitproof, tmp_path, arguments,
     assert message in said(err)
 
 
+def test_places_that_cannot_be_written_are_refused_before_training(bitproof, tmp_path):
+    recipe = written(tmp_path)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "m.onnx.training").write_text("")
+    (tmp_path / "folder").mkdir()
+    for output, message in (
+        ("folder", f"{tmp_path / 'folder'}: a folder; name the file to write"),
+        ("m.onnx", f"{tmp_path / 'm.onnx.training'}: no folder for checkpoints (File exists); "),
+        ("file/m.onnx", f"{tmp_path / 'file' / 'm.onnx.training'}: no folder for checkpoints ("),
+    ):
+        status, out, err = bitproof("train", recipe, "-o", tmp_path / output)
+        assert (status, out) == (2, "")
+        assert said(err).startswith(message)
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "m.onnx.training", "folder", "r.toml"}
+
+
 def test_studies_name_what_is_wrong(bitproof, tmp_path, monkeypatch):
     status, _, err = bitproof("study", "weng", "--results", tmp_path)
     assert status == 2

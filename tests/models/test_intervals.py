@@ -14,6 +14,7 @@ from models.brevitas_api import qnn
 from models.data import load_dataset
 from models.executed import lowered
 from models.export import export
+from models.growth import gated, gates
 from models.intervals import (
     Interval,
     clean_statistics,
@@ -24,8 +25,9 @@ from models.intervals import (
 )
 from models.methods.qa_ibp import certified
 from models.networks import build, integer_logits, random_network
-from models.objective import Batch
+from models.objective import Batch, Objective, Task
 from models.recipe import FullyConnected, Stack
+from models.struck import struck_leads
 from models.train import train
 from tests.models.test_methods import recipe
 
@@ -170,6 +172,46 @@ def test_intervals_count_for_no_statistics_and_carry_gradients(digits):
         if isinstance(layer, qnn.QuantLinear):
             assert layer.weight.grad.abs().sum() > 0
         assert layer.training
+
+
+def test_bounds_of_a_growing_network_are_of_the_channels_that_were_drawn(digits):
+    """Gates are drawn at each forward pass: a draw for each end would bound no network at all."""
+    torch.manual_seed(0)
+    binary = NETWORKS["binary"][0]
+    model = build(binary, shape=(8, 8, 1), classes=10, pixel=digits.type)
+    model = gated(model, base=0.3, start=0.0, multiple=2).double().train()
+    x = torch.tensor(digits.train_x[:50].reshape(50, -1)).double()
+    y = torch.tensor(digits.train_y[:50])
+    with torch.no_grad(), clean_statistics(model) as statistics:
+        logits = model(x)
+        drawn = [gate.drawn for gate in gates(model)]
+        assert all(0 < int(g.sum()) < len(g) for g in drawn)
+        clean = logits.gather(1, y[:, None]) - logits
+        point = margins(model, hidden(model, Interval(x, x), statistics)[-1], y)
+        torch.testing.assert_close(point, clean, rtol=0, atol=2.0**-30)
+        boxes = hidden(model, input_interval(model, x, 1.0), statistics)
+        assert all((box.lo <= box.hi).all() for box in boxes)
+        assert (margins(model, boxes[-1], y) <= clean + 2.0**-30).all()
+        leads = struck_leads(model, x, y, flips=1, statistics=statistics)
+        assert all((lead <= clean + 2.0**-30).all() for lead in leads)
+        assert max(float((clean - lead).max()) for lead in leads) > 0
+    assert all(a is gate.drawn for a, gate in zip(drawn, gates(model), strict=True))
+
+
+@pytest.mark.parametrize(("bits", "spread"), [(1, 3**-0.5), (4, (2 * np.pi) ** 0.5 / 64)])
+def test_weights_start_as_wide_as_intervals_bear_but_signs_keep_their_spread(bits, spread, digits):
+    how = recipe("qa-ibp")
+    wide = {"hidden": [200], "weight_bits": bits}
+    network = how.network.model_copy(update=wide)
+    torch.manual_seed(0)
+    model = build(network, shape=(8, 8, 1), classes=10, pixel=digits.type)
+    model = how.method[0].around(Objective(), task_of(how, digits)).prepare(model)
+    assert float(model[1].weight.detach().std()) == pytest.approx(spread, rel=0.05)
+
+
+def task_of(how, data):
+    examples = Batch(torch.tensor(data.train_x), torch.tensor(data.train_y))
+    return Task(how.network, how.training, data.type, data.shape, 10, examples, None)
 
 
 def test_a_residual_network_has_no_intervals_here():

@@ -9,7 +9,7 @@ from models.layers import input_type, pixels
 
 @pytest.mark.parametrize(
     "kind",
-    [IntType(5), IntType(8), IntType(6, signed=True), IntType(6, True).within(-6, 22)],
+    [IntType(1), IntType(5), IntType(8), IntType(6, signed=True), IntType(6, True).within(-6, 22)],
     ids=str,
 )
 def test_the_input_quantizer_changes_no_integer_and_has_scale_1(kind):

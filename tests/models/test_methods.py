@@ -1,6 +1,7 @@
 """Every way to train: the same bits again, the same bits after a kill, an exact integer graph."""
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from models.executed import decided, lowered
 from models.export import export
 from models.layers import weighted
 from models.methods import METHODS
-from models.objective import Around, Batch, Objective, ramp
+from models.objective import Around, Batch, Objective, Task, ramp
 from models.recipe import FullyConnected, Recipe, Training, load_recipe
 from models.train import train
 from tests.models.test_recipe import GOOD
@@ -187,6 +188,32 @@ def test_methods_that_cannot_be_are_refused_by_key(tmp_path):
     )
     twice = (clip + "limit = 0.1\n") * 2
     assert refused(tmp_path, twice) == "method 'clipping' twice; give it once"
+
+
+def test_two_methods_that_make_coarse_weights_are_refused():
+    with pytest.raises(ValueError, match="'rounding' and 'weight-radius' both make coarse weights"):
+        recipe("rounding", "weight-radius")
+
+
+@pytest.mark.parametrize("kind", ["qa-ibp", "certified-flips"])
+def test_patience_is_refused_where_early_epochs_certify_little(kind, digits):
+    with pytest.raises(InputError, match=rf"^'training.patience': method '{kind}' certifies"):
+        train(recipe(kind, held_out=40, patience=2), digits)
+
+
+@pytest.mark.parametrize("kind", ["qa-ibp", "certified-flips"])
+def test_held_out_images_keep_an_epoch_that_certifies_not_an_early_one(kind, digits):
+    """By clean accuracy the epochs in front of the ramp would win."""
+    how = recipe(kind, epochs=4)
+    task = Task(how.network, how.training, digits.type, digits.shape, 10, None, None)
+    objective = how.method[0].around(Innermost(), task)
+    assert objective.score(torch.nn.Sequential()) is None
+    x, y = torch.tensor(digits.test_x).float(), torch.tensor(digits.test_y)
+    model = train(how, digits).model
+    score = replace(objective, task=replace(task, held_out=Batch(x, y))).score(model)
+    right = float((model(x).argmax(dim=1) == y).double().mean())
+    assert score not in (0.25, right)
+    assert score < right
 
 
 def test_a_method_that_the_network_cannot_have_is_refused():

@@ -113,7 +113,8 @@ def test_a_recipe_of_a_convolutional_network_trains_in_parts(tmp_path, monkeypat
     """However many images are run at once, all are counted; the file is what was trained."""
     rng = np.random.default_rng(0)
     data = tmp_path / "noise.npz"
-    np.savez(data, x=rng.integers(0, 256, (24, 8, 8, 1)), y=rng.integers(0, 2, 24))
+    x, y = rng.integers(0, 256, (24, 8, 8, 1)), rng.integers(0, 2, 24)
+    np.savez(data, x=x, y=y, train_x=x, train_y=y)
     recipe = tmp_path / "small.toml"
     recipe.write_text(RECIPE.format(data=data))
     whole = train(load_recipe(recipe), load_dataset(str(data), root=tmp_path))

@@ -11,7 +11,7 @@ from models.growth import gates
 from models.layers import weighted
 from models.methods.ra_bnn import RaBnn
 from models.objective import Batch, Objective, Task
-from models.recipe import FullyConnected, Training, load_recipe
+from models.recipe import FullyConnected, Training, load_recipe, recipe_of
 from models.train import train
 from tests.models.test_methods import recipe
 from tests.models.test_recipe import GOOD
@@ -130,6 +130,22 @@ def test_what_is_no_binary_network_is_refused_by_name(tmp_path):
     assert refused(tmp_path, "activation_bits = 1", "activation_bits = 2", "").startswith(
         "method 'ra-bnn' trains complete binary networks, not 1-bit weights with 2-bit"
     )
+
+
+def test_a_width_for_each_layer_may_say_that_all_are_one_bit(tmp_path):
+    method = {"kind": "ra-bnn"}
+    for bits, fits in (([1, 1], True), ([1, 2], False)):
+        network = {"kind": "fully-connected", "hidden": [8], "activation_bits": 1}
+        values = {
+            "name": "a", "dataset": "digits", "network": network | {"weight_bits": bits},
+            "training": {"epochs": 1, "batch": 8, "learning_rate": 0.1, "seed": 0},
+            "method": [method],
+        }  # fmt: skip
+        if fits:
+            assert recipe_of(values, where="r").network.widths == (1, 1)
+            continue
+        with pytest.raises(InputError, match="complete binary networks, not 2-bit weights with 1-"):
+            recipe_of(values, where="r")
 
 
 def test_settings_that_cannot_be_are_refused_by_key(tmp_path):

@@ -8,7 +8,9 @@ import torch
 
 from flow.ir import IntType
 from models.brevitas_api import qnn
+from models.methods.certified_flips import held
 from models.networks import random_network
+from models.objective import Batch
 from models.recipe import FullyConnected
 from models.struck import bit_steps, struck_leads
 
@@ -100,6 +102,22 @@ def test_flips_of_an_early_layer_are_bounded_behind_another(seed):
         for flips in (1, 2):
             lead = struck_leads(model, x, y, flips=flips)[0]
             assert (lead <= worst(model, linears(model)[0], x, y, flips) + 2.0**-40).all()
+
+
+@pytest.mark.parametrize("flips", [1, 2])
+def test_a_label_is_held_where_no_set_of_flips_of_a_layer_takes_it(flips):
+    model = tiny(1, [8], seed=0)
+    x = torch.randint(0, 4, (12, 3), generator=torch.Generator().manual_seed(2)).double()
+    y = model(x).argmax(dim=1)
+    with torch.no_grad():
+        found = held(model, Batch(x, y), flips)
+        others = torch.arange(3)[None] != y[:, None]
+        leads = torch.stack([worst(model, layer, x, y, flips) for layer in linears(model)])
+        truly = (leads > 2.0**-40) | ~others  # a tie is rounded.all(dim=2).all(dim=0)
+    assert not (found & ~truly).any()
+    if flips == 1:
+        assert torch.equal(found, truly)
+        assert 0 < int(truly.sum()) < 12
 
 
 def test_the_bound_moves_weights():

@@ -140,6 +140,44 @@ def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(bits, digits, 
     assert found.history == wanted.history
 
 
+def test_a_weight_that_is_no_number_behind_an_epoch_is_no_checkpoint(digits, tmp_path, monkeypatch):
+    """The loss is taken in front of a step, so that of an epoch's last step tells nothing of it."""
+    how = recipe(epochs=3)
+    with contextlib.suppress(KeyboardInterrupt):
+        train(how, digits, folder=tmp_path, progress=_interrupt)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def poison(self, model, *, done):
+        with torch.no_grad():
+            model[1].weight[0, 0] = math.nan
+
+    last = 1 + (-(-1437 // 64) - 1) / -(-1437 // 64)
+    monkeypatch.setattr(
+        "models.train.Plain.after_step",
+        lambda self, model, *, done: poison(self, model, done=done) if 3 * done >= last else None,
+    )
+    with pytest.raises(ClaimError) as caught:
+        train(how, digits, folder=tmp_path)
+    assert str(caught.value) == (
+        "recipe 'tiny': a weight that is no number in epoch 1; lower training.learning_rate"
+    )
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_kernels_are_deterministic_on_a_processor_and_free_on_an_accelerator(digits, monkeypatch):
+    """An accelerator without a deterministic kernel of a layer would refuse to train it."""
+    seen, plain = [], Machine.fabric
+
+    def fabric(self, folder):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return plain(Machine(), folder)
+
+    monkeypatch.setattr(Machine, "fabric", fabric)
+    for accelerator in ("cpu", "cuda"):
+        train(recipe(epochs=1), digits, machine=Machine(accelerator=accelerator))
+    assert seen == [True, False]
+
+
 def test_a_diverged_run_keeps_its_last_checkpoint(digits, tmp_path, monkeypatch):
     with contextlib.suppress(KeyboardInterrupt):
         train(recipe(epochs=3), digits, folder=tmp_path, progress=_interrupt)
@@ -212,6 +250,35 @@ def test_signed_pixels_are_refused():
     data = Dataset("mine", IntType(3, signed=True), 1, x, y, x, y)
     with pytest.raises(InputError, match=r"^data set 'mine': pixels of type s3; needs unsigned"):
         train(recipe(), data)
+
+
+def test_images_without_others_to_train_on_are_refused(tmp_path):
+    x, y = np.arange(80).reshape(20, 4), np.arange(20) % 2
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+    data = load_dataset(str(tmp_path / "mine.npz"), root=tmp_path)
+    with pytest.raises(InputError, match=r"^data set 'mine': the images x are its test; add"):
+        train(recipe(), data)
+    np.savez(tmp_path / "both.npz", x=x, y=y, train_x=x, train_y=y)
+    assert train(recipe(epochs=1), load_dataset(str(tmp_path / "both.npz"), root=tmp_path))
+
+
+def test_pixels_that_float32_cannot_hold_are_refused():
+    x, y = integers(np.arange(8).reshape(2, 4) + (1 << 24)), integers([0, 1])
+    data = Dataset("mine", IntType(25), 2, x, y, x.copy(), y)
+    with pytest.raises(InputError, match=r"^data set 'mine': pixels of type u25; float32 holds 24"):
+        train(recipe(), data)
+
+
+def test_black_and_white_images_train_and_export(tmp_path):
+    """One-bit pixels are 0 and 1 to the exporter too, not signs."""
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 2, (60, 3, 3, 1)), rng.integers(0, 3, 60)
+    np.savez(tmp_path / "ink.npz", x=x, y=y, train_x=x, train_y=y)
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.format(bits=4).replace('"digits"', f'"{tmp_path}/ink.npz"'))
+    record = train_and_export(path, tmp_path / "model.onnx", data_root=tmp_path)
+    assert record["correct_in_training"] == record["correct_in_qonnx"] == record["correct"]
+    assert record["images_with_other_logits"] == 0
 
 
 @pytest.fixture(scope="module", params=[1, 4], ids=["w1a1", "w4a4"])

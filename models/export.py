@@ -28,7 +28,7 @@ from models.brevitas_api import export_qonnx
 from models.data import load_dataset
 from models.executed import Decided, Executed, decided, execute_again, lower_bytes
 from models.layers import input_type
-from models.loop import CHECKPOINT, Machine
+from models.loop import CHECKPOINT, Machine, leading
 from models.networks import floats
 from models.recipe import load_recipe
 from models.train import Trained, train
@@ -52,7 +52,8 @@ def train_and_export(
     a killed run that is started again goes on there. The scalars stay.
 
     The record's accuracy is the exported file's: qonnx and the integer graph decide every test
-    image alike, but for float32 rounding (``models.executed``). ``note`` is added to it.
+    image alike, but for float32 rounding (``models.executed``). ``note`` is added to it. Of
+    processes that train together one writes; the record of the others is empty.
 
     Raises:
         InputError: recipe or data cannot be used, or nothing can be written there.
@@ -65,6 +66,8 @@ def train_and_export(
     data = load_dataset(recipe.dataset, root=data_root)
     folder = output.with_name(f"{output.name}.training")
     trained = train(recipe, data, machine=machine, folder=folder, progress=progress)
+    if not leading():
+        return {}
     blob = export(trained)
     whole = lower_bytes(blob)
     found = decided(whole.graph, trained)

@@ -12,16 +12,19 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 
 from flow.atomic import write_atomic
 from flow.errors import ClaimError, InputError
+from models.brevitas_api import load_in_place
 from models.objective import Batch, Objective
 from models.recipe import Recipe
 
 Progress = Callable[[int, int], None]
 Judge = Callable[[int, float], None]  # epoch and held-out score; may raise to end training
 CHECKPOINT = "checkpoint.pt"
+_UNUSED = "ddp_find_unused_parameters_true"  # gates that are fixed, ranges of weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Machine:
                 devices=self.devices,
                 num_nodes=self.nodes,
                 precision=self.precision,  # type: ignore[arg-type]
+                strategy=_UNUSED if self.devices * self.nodes > 1 else "auto",
                 loggers=logs,
             )
         except (RuntimeError, ValueError) as error:
@@ -55,6 +59,12 @@ class Machine:
             raise InputError(f"accelerator {self.accelerator!r}: {said}") from None
         made.launch()
         return made
+
+
+def leading() -> bool:
+    """Whether this process speaks for all that train together; alone, it does."""
+    rank: int | None = getattr(rank_zero_only, "rank", None)
+    return not rank
 
 
 def _made(folder: Path) -> None:
@@ -223,7 +233,7 @@ class _Run:
     def finish(self) -> nn.Sequential:
         """The model of the best epoch, or of the last one, on the CPU and in evaluation mode."""
         if self.best is not None:
-            self.model.load_state_dict(self.best)
+            load_in_place(self.model, self.best)
         for logger in self.fabric.loggers:
             logger.finalize("success")
         return self.model.cpu().eval()
@@ -273,7 +283,7 @@ class _Run:
             ) from None
 
     def _take_up(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
+        load_in_place(self.model, state["model"])
         for name, module in _collecting(self.model):
             module.counter, buffer, value = state["scales"][name]
             module.buffer.copy_(buffer)

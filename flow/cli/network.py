@@ -47,7 +47,8 @@ def train(
             machine=Machine(accelerator, devices, nodes, precision),
             progress=step,
         )
-    emit(record, as_json=json)
+    if record:
+        emit(record, as_json=json)
 
 
 @verbs.command()

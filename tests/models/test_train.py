@@ -3,6 +3,10 @@
 import contextlib
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -16,7 +20,9 @@ from models.data import Dataset, load_dataset
 from models.export import train_and_export
 from models.loop import Machine
 from models.recipe import FullyConnected, Recipe, Training
+from models.toml_text import toml
 from models.train import train
+from tests.models.test_methods import TINY as METHODS
 
 TINY = """
 name = "tiny-w{bits}"
@@ -138,6 +144,25 @@ def test_a_killed_run_ends_with_the_bits_it_would_have_ended_with(bits, digits, 
             found = train(how, digits, folder=tmp_path / "t", progress=kill)
     assert weights(found) == weights(wanted)
     assert found.history == wanted.history
+
+
+@pytest.mark.parametrize("killed", [1, 2])
+def test_scales_of_activations_are_still_learned_behind_a_kill(killed, digits, tmp_path):
+    """Their first 300 batches collect statistics: a kill before that, and one behind."""
+    small = Dataset("digits", digits.type, 10, digits.train_x[:800], digits.train_y[:800],
+                    digits.test_x, digits.test_y)  # fmt: skip
+    how = recipe(bits=4, epochs=3, batch=4)
+    wanted = train(how, small)
+
+    def kill(done, total):
+        if done == killed:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        train(how, small, folder=tmp_path, progress=kill)
+    found = train(how, small, folder=tmp_path)
+    assert found.history == wanted.history
+    assert weights(found) == weights(wanted)
 
 
 def test_a_weight_that_is_no_number_behind_an_epoch_is_no_checkpoint(digits, tmp_path, monkeypatch):
@@ -302,6 +327,40 @@ def test_the_record_beside_the_file_describes_it(exported):
     ]  # fmt: skip
     (scalars,) = (folder / "model.onnx.training").iterdir()
     assert scalars.name.startswith("events.out.tfevents")
+
+
+RUN = "from flow.cli import main\nmain()\n"  # a file: other processes are started by its name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ra-bnn", "wcat"])
+def test_two_processes_train_one_network_and_one_of_them_speaks(kind, tmp_path):
+    """Methods with parameters that a loss does not always reach."""
+    network = {"kind": "fully-connected", "hidden": [12], **METHODS[kind][1]}
+    values = {
+        "name": "two", "dataset": "digits", "network": network,
+        "training": {"epochs": 2, "batch": 256, "learning_rate": 0.01, "seed": 1},
+        "method": [{"kind": kind, **METHODS[kind][0]}],
+    }  # fmt: skip
+    (tmp_path / "two.toml").write_text(toml(values))
+    (tmp_path / "run.py").write_text(RUN)
+    line = ["run.py", "train", "two.toml", "-o", "two.onnx", "--devices", "2", "--json"]
+    done = subprocess.run(
+        [sys.executable, *line], cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        check=False, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["correct"] == record["correct_in_training"]
+    assert (tmp_path / "two.onnx").is_file()
+
+
+def test_a_process_that_does_not_lead_writes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.format(bits=1))
+    monkeypatch.setattr("models.export.leading", lambda: False)
+    assert train_and_export(path, tmp_path / "model.onnx", data_root=tmp_path) == {}
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_the_same_recipe_gives_the_same_bytes(exported, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from flow.certify.dual import (
 )
 from flow.certify.outline import Outline
 from flow.certify.relaxed import Mask, Relaxed
+from flow.certify.units import Unit
 from flow.ir import Array
 
 Judge = Callable[[Multipliers], tuple[Reals, Multipliers]]
@@ -41,22 +43,43 @@ class Found:
     inputs: dict[str, Reals]
 
 
-def slopes(ask: Question) -> Multipliers:
-    """Multipliers of the chords: each staircase replaced by the line through its two ends."""
-    relaxed, found = ask.relaxed, {}
-    pulls = {relaxed.end: ask.lead()}
-    for node in reversed(relaxed.nodes):
+class Asked(Protocol):
+    """What ``Question`` and ``flow.certify.moved_dual.Moved`` both tell of a bound."""
+
+    @property
+    def relaxed(self) -> Relaxed:
+        """The network."""
+
+    @property
+    def cut(self) -> dict[str, Mask]:
+        """The elements that have no affine map, by node."""
+
+    def lead(self) -> Reals:
+        """The coefficients of what is compared."""
+
+    def unit(self, name: str) -> Unit:
+        """The unit called ``name``."""
+
+    def seen(self, name: str) -> Any:
+        """The ends of what it reads."""
+
+
+def chords(ask: Asked) -> Multipliers:
+    """Multipliers to start from: each unit replaced by the line through its two ends."""
+    found: Multipliers = {}
+    pulls = {ask.relaxed.end: ask.lead()}
+    for node in reversed(ask.relaxed.nodes):
         pull = pulls.pop(node.output, None)
         if pull is None:
             continue
-        if node.name in relaxed.units:
-            unit = relaxed.units[node.name]
+        if node.name in ask.relaxed.units:
+            unit = ask.unit(node.name)
             found[node.name] = unit.slope(pull, ask.seen(node.name))
             parts = [unit.back(found[node.name])]
         else:
-            if node.name in ask.found.cut:
-                pull = np.where(ask.found.cut[node.name], 0.0, pull)
-            parts, _ = pulled_by(relaxed, node, pull)
+            if node.name in ask.cut:
+                pull = np.where(ask.cut[node.name], 0.0, pull)
+            parts, _ = pulled_by(ask.relaxed, node, pull)
         for name, part in zip(node.inputs, parts, strict=True):
             pulls[name] = pulls[name] + part if name in pulls else part
     return found
@@ -132,7 +155,7 @@ def _reads(ask: Question, bound: Bound) -> dict[str, Reals]:
             continue
         edges[node.output] = values(node.op, sources)
         if node.name in bound.kept:
-            cut = ask.found.cut[node.name]
+            cut = ask.cut[node.name]
             edges[node.output] = np.where(cut, bound.kept[node.name], edges[node.output])
     return found
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow.certify.affine import Reals
-from flow.certify.ascent import Found, ascend, slopes
+from flow.certify.ascent import Found, ascend, chords
 from flow.certify.box import Box
 from flow.certify.dual import SCALE, Multipliers, Question, question
 from flow.certify.proof import INPUT, Leaf, RivalProof, Step
@@ -188,7 +188,7 @@ class Search:
             some = ask[rows]
             every = np.tile(np.array(weights), (len(rows), 1))
             other = question(self.relaxed, some.found, some.labels, some.rivals, every)
-            bound = ascend(other, slopes(other), steps=steps)
+            bound = ascend(other, chords(other), steps=steps)
             self._close(tree, [parts[row] for row in rows], other, bound)
             left = np.setdiff1d(left, rows[bound.decided])
         return left
@@ -264,7 +264,7 @@ def _stacked(relaxed: Relaxed, regions: list[Region]) -> Region:
 
 def _starts(ask: Question, known: list[Multipliers | None]) -> Multipliers:
     """The multipliers a part was split with, or those of the chords."""
-    own = slopes(ask)
+    own = chords(ask)
     for row, start in enumerate(known):
         for name, m in (start or {}).items():
             if name in own:

@@ -30,6 +30,7 @@ from flow.certify.ladder import Ladder
 from flow.certify.outline import Outline
 from flow.certify.proof import SCALE_BITS
 from flow.certify.relaxed import EXACT, Mask, Reach, Relaxed
+from flow.certify.units import Unit
 from flow.errors import InputError
 from flow.ir import Array, Node
 
@@ -68,6 +69,15 @@ class Question:
     def box(self) -> Box:
         """The inputs of each region."""
         return self.found.boxes[self.relaxed.graph.input]
+
+    @property
+    def cut(self) -> dict[str, Mask]:
+        """The elements that have no affine map, by node."""
+        return self.found.cut
+
+    def unit(self, name: str) -> Unit:
+        """The unit called ``name``."""
+        return self.relaxed.units[name]
 
     def seen(self, name: str) -> Box:
         """The box of what the unit called ``name`` reads."""
@@ -183,7 +193,7 @@ def evaluate(
             bound.at[node.name], bound.levels[node.name], bound.pulls[node.name] = at, level, pull
             _add(pulls, node.inputs[0], unit.back(cost))
             continue
-        if node.name in ask.found.cut:
+        if node.name in ask.cut:
             pull, value, bound.kept[node.name] = _kept(ask, node, pull)
             total = total + value
         parts, constant = pulled_by(relaxed, node, pull)
@@ -204,7 +214,7 @@ def _of(ask: Question, node: Node) -> Any:
 
 def _kept(ask: Question, node: Node, pull: Reals) -> tuple[Reals, Reals, Reals]:
     """The pull without the elements that may wrap, the most these add, and their values there."""
-    box, cut = ask.found.boxes[node.output], ask.found.cut[node.name]
+    box, cut = ask.found.boxes[node.output], ask.cut[node.name]
     kept = np.where(pull >= 0, box.hi, box.lo).astype(np.float64)
     value = np.where(cut, pull * kept, 0.0).reshape(len(pull), -1).sum(axis=1)
     return np.where(cut, 0.0, pull), value, kept
@@ -257,7 +267,7 @@ def _size(ask: Question, multipliers: dict[str, Array]) -> Reals:
             total = total + _flat(cost * unit.seen(_magnitude(seen)))
             _add(pulls, node.inputs[0], unit.back(cost))
             continue
-        if node.name in ask.found.cut:
+        if node.name in ask.cut:
             total = total + _flat(pull * _magnitude(ask.found.boxes[node.output]))
         parts, constant = pulled_by(relaxed, node, pull, size=True)
         total = total + constant

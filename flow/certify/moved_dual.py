@@ -105,9 +105,9 @@ class Moved:
         """The interval of every element of an edge."""
         return self.lows[name], self.highs[name]
 
-    def box(self, name: str) -> Any:
-        """The same as a record, of real ends where other boxes have integers."""
-        return Box(*self.ends(name))  # type: ignore[arg-type]
+    def seen(self, name: str) -> Any:
+        """The ends of what the unit called ``name`` reads, a box of real numbers."""
+        return Box(*self.ends(self.relaxed.graph.node(name).inputs[0]))  # type: ignore[arg-type]
 
     def unit(self, name: str) -> Unit:
         """The unit called ``name`` on real numbers."""
@@ -178,7 +178,7 @@ def evaluate(ask: Moved, multipliers: Multipliers) -> Bound:
             continue
         if node.name in relaxed.units:
             unit, cost = ask.unit(node.name), multipliers[node.name]
-            best, at, level = unit.highest(pull, cost, ask.box(node.inputs[0]))
+            best, at, level = unit.highest(pull, cost, ask.seen(node.name))
             bound.value = bound.value + _flat(best)
             bound.at[node.name], bound.levels[node.name] = at, level
             _add(pulls, node.inputs[0], unit.back(cost))
@@ -313,27 +313,6 @@ def _pushed(ask: Moved, node: Node, v: Reals, charge: Charge) -> Reals:
         flat = z.reshape(len(z), -1, z.shape[-1])
         push = push + (flat @ charge.shared.transpose(0, 2, 1)).reshape(push.shape)
     found: Reals = push * epsilon / _halves(node)
-    return found
-
-
-def chords(ask: Moved) -> Multipliers:
-    """Multipliers to start from: the slopes of the lines through both ends of each unit."""
-    relaxed, found = ask.relaxed, {}
-    pulls = {relaxed.end: ask.lead()}
-    for node in reversed(relaxed.nodes):
-        pull = pulls.pop(node.output, None)
-        if pull is None:
-            continue
-        if node.name in relaxed.units:
-            unit = ask.unit(node.name)
-            found[node.name] = unit.slope(pull, ask.box(node.inputs[0]))
-            _add(pulls, node.inputs[0], unit.back(found[node.name]))
-            continue
-        if node.name in ask.cut:
-            pull = np.where(ask.cut[node.name], 0.0, pull)
-        parts, _ = pulled_by(relaxed, node, pull)
-        for name, part in zip(node.inputs, parts, strict=True):
-            _add(pulls, name, part)
     return found
 
 

@@ -7,16 +7,9 @@ from functools import partial
 import numpy as np
 
 from flow.certify.affine import Reals
-from flow.certify.ascent import descend
+from flow.certify.ascent import chords, descend
 from flow.certify.dual import Multipliers
-from flow.certify.moved_dual import (
-    MOST_PLACES,
-    Moved,
-    chords,
-    decided,
-    evaluate,
-    slopes,
-)
+from flow.certify.moved_dual import MOST_PLACES, Moved, decided, evaluate, slopes
 from flow.certify.proof import SCALE_BITS, Leaf, RivalProof
 from flow.certify.relaxed import Mask, Relaxed
 from flow.certify.weights_box import Moves

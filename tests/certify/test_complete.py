@@ -18,7 +18,7 @@ from flow.certify import (
     input_box,
     save_certificates,
 )
-from flow.certify.ascent import ascend, slopes
+from flow.certify.ascent import ascend, chords
 from flow.certify.box import Box
 from flow.certify.branch import in_order
 from flow.certify.dual import question
@@ -157,7 +157,7 @@ def bounded(graph, image, radius, labels, rivals, weights=(1, 1)):
     if relaxed.last is None:
         weights = (1, 1)
     ask = question(relaxed, region, labels, rivals, np.tile(np.array(weights), (len(labels), 1)))
-    return ask, ascend(ask, slopes(ask), steps=20)
+    return ask, ascend(ask, chords(ask), steps=20)
 
 
 def test_linear_bounds_and_splits_prove_more_than_intervals():

@@ -14,7 +14,7 @@ from flow.certify import (
     propagate,
     save_certificates,
 )
-from flow.certify.ascent import ascend, slopes
+from flow.certify.ascent import ascend, chords
 from flow.certify.branch import in_order
 from flow.certify.dual import question
 from flow.certify.plain_proof import proof_holds
@@ -71,7 +71,7 @@ def test_a_rival_dismissed_in_an_image_graph_beats_the_label_nowhere(graph, seed
     labels, rivals = np.array(pairs).T
     found = reach(relaxed, Region(box, {}))[np.zeros(len(pairs), dtype=int)]
     ask = question(relaxed, found, labels, rivals)
-    bound = ascend(ask, slopes(ask), steps=int(seed % 8) + 1)
+    bound = ascend(ask, chords(ask), steps=int(seed % 8) + 1)
     lead = logits[:, rivals] - logits[:, labels]
     beats = (lead >= np.where(rivals < labels, 0, 1)).any(axis=0)
     assert not (bound.decided & beats).any()

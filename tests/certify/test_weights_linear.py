@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.certify import Verdict, certify_weights, check, load_certificates, save_certificates
+from flow.certify.ascent import chords
 from flow.certify.certificate import content_digest
 from flow.certify.moved_dual import (
     Moved,
     charged,
-    chords,
     decided,
     evaluate,
     size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,56 +39,34 @@ class Budget:
             )
 
 
+class Settings(TypedDict, total=False):
+    """What the methods of this module take beside their question; all may be left out.
+
+    ``attack`` is tried first on what intervals leave open, called as ``flow.attack.pgd`` is; the
+    others are those of ``certify_input``.
+    """
+
+    ranges: Ranges | None
+    seed: int
+    effort: Effort | None
+    attack: Attack | None
+    device: str
+    progress: Progress | None
+
+
 def certify_linear(
-    graph: Graph,
-    x: Array,
-    *,
-    y: Array,
-    radius: int,
-    ranges: Ranges | None = None,
-    seed: int = 0,
-    effort: Effort | None = None,
-    attack: Attack | None = None,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    graph: Graph, x: Array, *, y: Array, radius: int, **settings: Unpack[Settings]
 ) -> CertificateSet:
     """``certify_input``, and what it leaves open bounded by Lagrangian relaxation once.
 
-    Each PROVED image that intervals leave open carries the multipliers that show it.
-
-    Args:
-        attack: tried first on what intervals leave open, called as ``flow.attack.pgd`` is.
-
-    Other arguments and errors as ``certify_input``.
+    Each PROVED image that intervals leave open carries the multipliers that show it. Arguments and
+    errors as ``certify_input``, and :class:`Settings`.
     """
-    return _certify(
-        graph,
-        x,
-        y,
-        radius,
-        "linear",
-        Budget(splits=0),
-        ranges,
-        seed,
-        effort,
-        attack,
-        device,
-        progress,
-    )
+    return _certify(graph, x, y, radius, "linear", Budget(splits=0), **settings)
 
 
 def certify_zonotope(
-    graph: Graph,
-    x: Array,
-    *,
-    y: Array,
-    radius: int,
-    ranges: Ranges | None = None,
-    seed: int = 0,
-    effort: Effort | None = None,
-    attack: Attack | None = None,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    graph: Graph, x: Array, *, y: Array, radius: int, **settings: Unpack[Settings]
 ) -> CertificateSet:
     """``certify_linear`` within the intervals that affine forms give, which may decide alone.
 
@@ -96,20 +75,7 @@ def certify_zonotope(
 
     Arguments and errors as ``certify_linear``.
     """
-    return _certify(
-        graph,
-        x,
-        y,
-        radius,
-        "zonotope",
-        Budget(splits=0),
-        ranges,
-        seed,
-        effort,
-        attack,
-        device,
-        progress,
-    )
+    return _certify(graph, x, y, radius, "zonotope", Budget(splits=0), **settings)
 
 
 def certify_complete(
@@ -118,22 +84,15 @@ def certify_complete(
     *,
     y: Array,
     radius: int,
-    ranges: Ranges | None = None,
     budget: Budget | None = None,
-    seed: int = 0,
-    effort: Effort | None = None,
-    attack: Attack | None = None,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    **settings: Unpack[Settings],
 ) -> CertificateSet:
     """``certify_linear``, and what it leaves open split until decided or out of budget.
 
     Given time this decides every image. Arguments and errors as ``certify_linear``.
     """
     found = Budget() if budget is None else budget
-    return _certify(
-        graph, x, y, radius, "complete", found, ranges, seed, effort, attack, device, progress
-    )
+    return _certify(graph, x, y, radius, "complete", found, **settings)
 
 
 def _certify(
@@ -143,12 +102,13 @@ def _certify(
     radius: int,
     method: str,
     budget: Budget,
-    ranges: Ranges | None,
-    seed: int,
-    effort: Effort | None,
-    attack: Attack | None,
-    device: str,
-    progress: Progress | None,
+    *,
+    ranges: Ranges | None = None,
+    seed: int = 0,
+    effort: Effort | None = None,
+    attack: Attack | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
 ) -> CertificateSet:
     search = Search(BatchedEngine(graph, device=device))
     quick = certify_input(

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flow.build.netlist import TOP, Netlist
+from flow.build.instance import connections
+from flow.build.netlist import TOP, Netlist, accelerator_instance
 from flow.ir import Graph
 
 AXI_TOP = f"{TOP}_axi"
@@ -87,7 +88,30 @@ def driver_record(net: Netlist, graph: Graph, *, digest: str) -> dict[str, Any]:
 def axi_text(net: Netlist, graph: Graph, files: Mapping[str, str], *, digest: str) -> str:
     """Verilog of the module :data:`AXI_TOP`; ``files`` has the name of each image by parameter."""
     shape = axi_shape(net, graph)
-    given: dict[str, dict[str, object]] = {
+    images = {name: f'"{file}"' for name, file in files.items()}
+    return _TEXT.format(
+        top=AXI_TOP,
+        accelerator=accelerator_instance(
+            ("image", "result"), clock="aclk", reset="aresetn", parameters=images
+        ),
+        images=8 * shape.bus - 1,
+        results=8 * RESULT_BUS - 1,
+        beat=shape.bits - 1,
+        result=net.output.bits - 1,
+        memory=net.cfg_memory_bits - 1,
+        address=net.cfg_address_bits - 1,
+        word=net.cfg_bits - 1,
+        memories=len(net.memories) - 1,
+        **{
+            f"of_{unit}": connections(values)
+            for unit, values in _parameters(shape, net, digest).items()
+        },
+    )
+
+
+def _parameters(shape: AxiShape, net: Netlist, digest: str) -> dict[str, dict[str, object]]:
+    """Of the units around the accelerator."""
+    return {
         "input": {
             "Bytes": shape.bus,
             "Words": shape.words,
@@ -109,21 +133,7 @@ def axi_text(net: Netlist, graph: Graph, files: Mapping[str, str], *, digest: st
             "CfgAddressBits": net.cfg_address_bits,
             "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
         },
-        "core": {name: f'"{file}"' for name, file in files.items()},
     }
-    return _TEXT.format(
-        top=AXI_TOP,
-        core=TOP,
-        images=8 * shape.bus - 1,
-        results=8 * RESULT_BUS - 1,
-        beat=shape.bits - 1,
-        result=net.output.bits - 1,
-        memory=net.cfg_memory_bits - 1,
-        address=net.cfg_address_bits - 1,
-        word=net.cfg_bits - 1,
-        memories=len(net.memories) - 1,
-        **{f"of_{unit}": _given(values) for unit, values in given.items()},
-    )
 
 
 def settings_text(settings: Mapping[str, str | int | Sequence[str]]) -> str:
@@ -135,10 +145,6 @@ def settings_text(settings: Mapping[str, str | int | Sequence[str]]) -> str:
         else:
             lines += [f"set {name} {{", *(f"  {element}" for element in value), "}"]
     return "\n".join([*lines, ""])
-
-
-def _given(values: Mapping[str, object]) -> str:
-    return ",\n".join(f"    .{name}({value})" for name, value in values.items())
 
 
 _TEXT = """\
@@ -211,26 +217,7 @@ module {top} (
     .early_o(early)
   );
 
-  {core} #(
-{of_core}
-  ) u_{core} (
-    .clk_i(aclk),
-    .rst_ni(aresetn),
-    .valid_i(image_valid),
-    .ready_o(image_ready),
-    .data_i(image_data),
-    .valid_o(result_valid),
-    .ready_i(result_ready),
-    .data_o(result_data),
-    .cfg_valid_i(cfg_valid),
-    .cfg_write_i(cfg_write),
-    .cfg_memory_i(cfg_memory),
-    .cfg_address_i(cfg_address),
-    .cfg_data_i(cfg_wdata),
-    .cfg_data_o(cfg_rdata),
-    .detected_o(detected)
-  );
-
+{accelerator}
   axi_output #(
 {of_output}
   ) u_output (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 from flow.build.boards import Board
-from flow.build.netlist import TOP, Netlist
+from flow.build.instance import connections
+from flow.build.netlist import Netlist, accelerator_instance
 from flow.build.smoothing import Smoother, count_bits, smoother_parameters
 from flow.errors import InputError
 from flow.ir import Graph
@@ -24,22 +25,41 @@ def board_text(
     Raises:
         InputError: the serial protocol cannot carry this network.
     """
-    result = net.units[-1]
     bits = graph.input_edge.type.bits
     if bits > MAX_INPUT_BITS:
         raise InputError(
             f"edge {graph.input!r}: {bits} bits per element where the serial protocol carries "
             f"{MAX_INPUT_BITS}; quantize the input further"
         )
+    bridge = _bridge(net, graph, digest=digest, smoother=smoother)
+    widths = {"beat": net.input.bits, "word": net.cfg_bits, "memories": len(net.memories)}
+    widths |= {"result": bridge["ClassBits"] + bridge["Classes"] * bridge["LogitBits"]}
+    widths |= {"memory": net.cfg_memory_bits, "address": net.cfg_address_bits}
+    return _TEXT.format(
+        board=board.top,
+        divider=board.divider,
+        reset_bits=RESET_BITS,
+        parameters=connections(bridge),
+        **_pins(board),
+        **{name: width - 1 for name, width in widths.items()},
+        **_around(net, graph, smoother, clock=board.ports["clock"]),
+    )
+
+
+def _bridge(
+    net: Netlist, graph: Graph, *, digest: str, smoother: Smoother | None
+) -> dict[str, Any]:
+    """Parameters of ``hls/rtl/uart_bridge.sv``; votes are answered as logits are."""
+    result = net.units[-1]
     classes, logit_bits = (int(result.parameters[name]) for name in ("Classes", "LogitBits"))
     class_bits = net.output.bits - classes * logit_bits
     signed = result.parameters["LogitSigned"]
     if smoother is not None:
         logit_bits, signed = count_bits(smoother.votes), 0
-    parameters = {
+    return {
         "Elements": graph.input_edge.elements,
         "Lanes": net.input.lanes,
-        "InBits": bits,
+        "InBits": graph.input_edge.type.bits,
         "Classes": classes,
         "ClassBits": class_bits,
         "LogitBits": logit_bits,
@@ -53,40 +73,34 @@ def board_text(
         "Voting": int(smoother is not None),
         "Digest": f"64'h{bytes.fromhex(digest)[:8][::-1].hex()}",
     }
-    widths = {"beat": net.input.bits, "result": class_bits + classes * logit_bits}
-    widths |= {"word": net.cfg_bits}
-    widths |= {"memory": net.cfg_memory_bits, "address": net.cfg_address_bits}
-    widths |= {"memories": len(net.memories)}
-    given = _given(parameters)
+
+
+def _pins(board: Board) -> dict[str, object]:
+    """The ports of the top, and what the LEDs show."""
+    leds = len(board.leds)
     low = sum(1 << led for led in board.leds_active_low)
-    pins = {"divider": board.divider, "board": board.top, "parameters": given, "core": TOP}
-    pins |= {"reset_bits": RESET_BITS, "button_low": int(board.button_active_low)}
-    pins |= {"led_count": len(board.leds)}
-    pins |= {"leds_low": f"{len(board.leds)}'b{low:0{len(board.leds)}b}"}
-    pins |= {"shown": ", ".join(f"lights[{bit}]" for bit in reversed(board.leds))}
-    return _TEXT.format(
-        **pins,
+    return {
         **board.ports,
-        **{name: width - 1 for name, width in widths.items()},
-        led_top=len(board.leds) - 1,
-        **_around(net, graph, smoother, clock=board.ports["clock"]),
-        high_ports="".join(f",\n  output logic {name}" for name in board.high),
-        high_values="".join(f"  assign {name} = 1'b1;\n" for name in board.high),
-    )
+        "button_low": int(board.button_active_low),
+        "led_count": leds,
+        "led_top": leds - 1,
+        "leds_low": f"{leds}'b{low:0{leds}b}",
+        "shown": ", ".join(f"lights[{bit}]" for bit in reversed(board.leds)),
+        "high_ports": "".join(f",\n  output logic {name}" for name in board.high),
+        "high_values": "".join(f"  assign {name} = 1'b1;\n" for name in board.high),
+    }
 
 
 def _around(net: Netlist, graph: Graph, smoother: Smoother | None, *, clock: str) -> dict[str, str]:
-    """What stands between bridge and accelerator, and which streams the accelerator has."""
-    if smoother is None:
-        return {"smoother": "", "into": "image", "out": "result"}
-    given = _given(smoother_parameters(smoother, net, graph))
-    widths = {"beat": net.input.bits - 1, "word": net.output.bits - 1}
-    text = _SMOOTHER.format(parameters=given, clock=clock, **widths)
-    return {"smoother": text, "into": "noisy", "out": "class"}
-
-
-def _given(parameters: Mapping[str, int | str]) -> str:
-    return ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
+    """The accelerator, and what stands between it and the bridge."""
+    streams, text = ("image", "result"), ""
+    if smoother is not None:
+        given = connections(smoother_parameters(smoother, net, graph))
+        widths = {"beat": net.input.bits - 1, "word": net.output.bits - 1}
+        text = _SMOOTHER.format(parameters=given, clock=clock, **widths)
+        streams = "noisy", "class"
+    core = accelerator_instance(streams, clock=clock, reset="rst_n")
+    return {"smoother": text, "accelerator": core}
 
 
 _SMOOTHER = """
@@ -213,23 +227,6 @@ module {board} (
     .led_o(lights)
   );
 {smoother}
-  {core} u_{core} (
-    .clk_i({clock}),
-    .rst_ni(rst_n),
-    .valid_i({into}_valid),
-    .ready_o({into}_ready),
-    .data_i({into}_data),
-    .valid_o({out}_valid),
-    .ready_i({out}_ready),
-    .data_o({out}_data),
-    .cfg_valid_i(cfg_valid),
-    .cfg_write_i(cfg_write),
-    .cfg_memory_i(cfg_memory),
-    .cfg_address_i(cfg_address),
-    .cfg_data_i(cfg_wdata),
-    .cfg_data_o(cfg_rdata),
-    .detected_o(detected)
-  );
-
+{accelerator}
 endmodule
 """

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flow.build.constants import Constants, unit_constants
 from flow.build.images import MemoryLayout, graph_layouts
+from flow.build.instance import instance_text
 from flow.build.parameters import instance_parameters
 from flow.errors import InputError
 from flow.ir import Graph
@@ -177,6 +178,24 @@ def netlist_text(net: Netlist) -> str:
     )
 
 
+def accelerator_instance(
+    streams: tuple[str, str],
+    *,
+    clock: str,
+    reset: str,
+    parameters: Mapping[str, object] | None = None,
+) -> str:
+    """:data:`TOP` from the first of ``streams`` to the second, its configuration and detections on
+    nets named as its ports."""
+    into, out = streams
+    ports = {"clk_i": clock, "rst_ni": reset}
+    ports |= {"valid_i": f"{into}_valid", "ready_o": f"{into}_ready", "data_i": f"{into}_data"}
+    ports |= {"valid_o": f"{out}_valid", "ready_i": f"{out}_ready", "data_o": f"{out}_data"}
+    ports |= {port: port.removesuffix("_i") for port in CFG}
+    ports |= {"cfg_data_i": "cfg_wdata", "cfg_data_o": "cfg_rdata", "detected_o": "detected"}
+    return instance_text(TOP, f"u_{TOP}", ports, parameters=parameters)
+
+
 def _depth(unit: Planned, plan: Plan) -> int | None:
     if unit.module != "fifo":
         return None
@@ -272,9 +291,7 @@ def _instance(unit: Unit, net: Netlist) -> str:
         first, count = net.memories.index(unit.memories[0]), len(unit.memories)
         span = f"{first + count - 1}:{first}" if count > 1 else str(first)
         ports["detected_o"] = f"detected_o[{span}]"
-    given = ",\n".join(f"    .{name}({value})" for name, value in parameters.items())
-    wired = ",\n".join(f"    .{name}({value})" for name, value in ports.items())
-    return f"  {unit.module} #(\n{given}\n  ) {unit.name} (\n{wired}\n  );\n"
+    return instance_text(unit.module, unit.name, ports, parameters=parameters)
 
 
 def _index_bits(count: int) -> int:

@@ -18,6 +18,7 @@ from cocotb.handle import Immediate
 from cocotb.triggers import Timer
 
 PERIOD = 10  # ns, of the clock inside the harness
+SETTINGS = {"first", "images", "watchdog", "tail", "offer", "accept"}  # of the harness
 Bench = Callable[[Any, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -38,12 +39,8 @@ async def report(run: Bench, dut: Any) -> None:
 
 
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
-    memories, images = stored(dut, job)
-    summary: dict[str, Any] = {"extra": [], "protocol": [], "detected": [], "cycles": 0}
-    for name in ("first", "images", "watchdog", "tail", "offer", "accept"):
-        getattr(dut, name).value = job[name]
-    await Timer(PERIOD, "ns")
-    expect_images(memories, images, "as loaded")
+    memories, images = await prepared(dut, job)
+    summary = no_runs() | {"detected": []}
     if job["config"]:
         summary["config"] = [await _configure(dut, **access) for access in job["config"]]
     for deposits in job["runs"]:
@@ -53,10 +50,8 @@ async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
         await dut.done.value_change
         for name, word, _ in deposits:
             deposit(memories[name][word], images[name][word], f"{name}[{word}] restored")
-        summary["extra"].append(int(dut.extra_q.value))
-        summary["protocol"].append(int(dut.protocol_q.value))
+        count(dut, summary)
         summary["detected"].append(int(dut.detected.value))
-        summary["cycles"] += int(dut.total_q.value)
     summary["high_water"] = {
         edge: int(at(dut, instance).high_water_q.value) for edge, instance in job["fifos"].items()
     }
@@ -64,11 +59,28 @@ async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
     return summary
 
 
-def stored(dut: Any, job: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[int]]]:
-    """Every parameter memory, and the words of its image, by name."""
+async def prepared(dut: Any, job: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """Set the harness as the job says, what that leaves out as the harness has it; every parameter
+    memory, and the words of its image, which it holds, by name."""
+    for name in SETTINGS & job.keys():
+        getattr(dut, name).value = job[name]
+    await Timer(PERIOD, "ns")
     memories = {name: _words(dut, entry["instance"]) for name, entry in job["memories"].items()}
     images = {name: _image(Path(entry["image"])) for name, entry in job["memories"].items()}
+    expect_images(memories, images, "as loaded")
     return memories, images
+
+
+def no_runs() -> dict[str, Any]:
+    """The summary before the first run."""
+    return {"extra": [], "protocol": [], "cycles": 0}
+
+
+def count(dut: Any, summary: dict[str, Any]) -> None:
+    """Add the run that has just ended to ``summary``."""
+    summary["extra"].append(int(dut.extra_q.value))
+    summary["protocol"].append(int(dut.protocol_q.value))
+    summary["cycles"] += int(dut.total_q.value)
 
 
 def expect_images(memories: Mapping[str, Any], images: Mapping[str, list[int]], when: str) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import cocotb
 from cocotb.handle import Immediate
-from cocotb.triggers import FallingEdge, First, Timer
+from cocotb.triggers import FallingEdge, First
 
-from sim.bench.accelerator_bench import PERIOD, deposit, expect_images, report, stored
+from sim.bench.accelerator_bench import deposit, prepared, report
 
 
 @cocotb.test()
@@ -25,11 +25,7 @@ async def run_job(dut: Any) -> None:
 
 
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
-    memories, images = stored(dut, job)
-    for name in ("first", "images", "watchdog", "tail"):
-        getattr(dut, name).value = job[name]
-    await Timer(PERIOD, "ns")
-    expect_images(memories, images, "as loaded")
+    memories, images = await prepared(dut, job)
     for name, word, mask in job["deposits"]:
         deposit(memories[name][word], images[name][word] ^ int(mask, 16), f"{name}[{word}]")
     words = await _record(dut, job["streams"])

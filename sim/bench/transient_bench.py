@@ -11,16 +11,17 @@ from typing import Any
 
 import cocotb
 from cocotb.handle import Immediate
-from cocotb.triggers import First, Timer
+from cocotb.triggers import First
 
 from sim.bench.accelerator_bench import (
-    PERIOD,
     at,
+    count,
     deposit,
     expect_equal,
     expect_images,
+    no_runs,
+    prepared,
     report,
-    stored,
 )
 from sim.bench.upset_bench import NEVER, unsigned
 
@@ -34,15 +35,11 @@ async def run_job(dut: Any) -> None:
 
 
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
-    memories, images = stored(dut, job)
+    memories, images = await prepared(dut, job)
     units = {name: at(dut, name) for name in job["units"]}
-    for name in ("first", "images", "watchdog", "tail", "offer", "accept"):
-        getattr(dut, name).value = job[name]
-    await Timer(PERIOD, "ns")
-    expect_images(memories, images, "as loaded")
-    summary: dict[str, Any] = {"extra": [], "protocol": [], "cycles": 0}
+    summary = no_runs()
     offered = await _record(dut, units)
-    _count(dut, summary)
+    count(dut, summary)
     for name, words in job["units"].items():
         expect_equal(f"{name}: words", len(offered[name]), words * job["images"])
     for run in job["runs"]:
@@ -52,9 +49,9 @@ async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
             for image in range(job["images"])
         )
         await _strike(dut, units, schedule)
-        _count(dut, summary)
+        count(dut, summary)
     await _strike(dut, units, [])
-    _count(dut, summary)
+    count(dut, summary)
     expect_images(memories, images, "at the end")
     return summary
 
@@ -94,9 +91,3 @@ async def _strike(dut: Any, units: Mapping[str, Any], schedule: Schedule) -> Non
         if later != cycle:
             dut.strike.set(Immediate(later))
     await dut.done.value_change
-
-
-def _count(dut: Any, summary: dict[str, Any]) -> None:
-    summary["extra"].append(int(dut.extra_q.value))
-    summary["protocol"].append(int(dut.protocol_q.value))
-    summary["cycles"] += int(dut.total_q.value)

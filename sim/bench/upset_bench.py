@@ -11,16 +11,17 @@ from typing import Any
 
 import cocotb
 from cocotb.handle import Immediate
-from cocotb.triggers import First, Timer
+from cocotb.triggers import First
 
 from sim.bench.accelerator_bench import (
-    PERIOD,
     at,
+    count,
     deposit,
     expect_equal,
     expect_images,
+    no_runs,
+    prepared,
     report,
-    stored,
 )
 
 NEVER = -1  # no cycle of a run
@@ -33,16 +34,12 @@ async def run_job(dut: Any) -> None:
 
 
 async def _run(dut: Any, job: Mapping[str, Any]) -> dict[str, Any]:
-    memories, images = stored(dut, job)
+    memories, images = await prepared(dut, job)
     handles = {name: at(dut, name) for name in job["registers"]}
     for name, bits in job["registers"].items():
         expect_equal(f"{name}: width", len(handles[name]), bits)
-    for name in ("tail", "offer", "accept"):
-        getattr(dut, name).value = job[name]
-    await Timer(PERIOD, "ns")
-    expect_images(memories, images, "as loaded")
     window, follow = job["window"], job["follow"]
-    summary: dict[str, Any] = {"extra": [], "protocol": [], "cycles": 0}
+    summary = no_runs()
     await _stream(dut, summary, first=0, images=job["images"], watchdog=job["patience"])
     for name, bit, cycle, first in job["upsets"]:
         place = {"first": first, "images": window, "watchdog": job["watchdog"]}
@@ -77,9 +74,7 @@ async def _stream(
         expect_equal(f"{name} in cycle {cycle}: the run has ended", int(dut.done.value), done)
         deposit(register, unsigned(register) ^ (1 << bit), f"{name} bit {bit}")
     await dut.done.value_change
-    summary["extra"].append(int(dut.extra_q.value))
-    summary["protocol"].append(int(dut.protocol_q.value))
-    summary["cycles"] += int(dut.total_q.value)
+    count(dut, summary)
 
 
 def unsigned(register: Any) -> int:

@@ -22,6 +22,8 @@ from flow.certify.stored_bits import StoredBits
 from flow.certify.subset import BitSubset
 from flow.ir import Array, Graph
 
+_Choice = tuple[int, list[int]]  # its cost, and its numbers in order
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -143,56 +145,76 @@ def lift(
     Raises:
         InputError: as ``largest_k``.
     """
-    bits = StoredBits.of(graph)
-    parts = memories(bits)
-    right = np.flatnonzero(graph.evaluate(x) == y)
-    target, tried = ceil(share * len(right)), 0
-
-    def certified(left: frozenset[int]) -> int:
-        nonlocal tried
-        tried += 1
-        subset = BitSubset.choose(graph, memories=[parts[k].name for k in sorted(left)])
-        most = min(flips, subset.count(graph))
-        held = largest_k(graph, x[right], y=y[right], most=most, subset=subset)
-        return int((held >= most).sum())
-
+    parts = memories(StoredBits.of(graph))
+    right = graph.evaluate(x) == y
+    trial = _Trial(graph, x[right], y[right], flips, parts)
+    target = ceil(share * len(trial.y))
     every, groups = frozenset(range(len(parts))), list[frozenset[int]]()
     while True:
         chosen = cheapest_hitting(groups, [len(part.bits) for part in parts])
         left = every - chosen
         if not left:
             return None
-        if (count := certified(left)) >= target:
-            names = [parts[k].name for k in sorted(left)]
-            return Lifted(
-                tuple(parts[k].name for k in sorted(chosen)),
-                sum(len(parts[k].bits) for k in chosen),
-                flips, len(right), count, tried, BitSubset.choose(graph, memories=names),
-            )  # fmt: skip
+        if (count := trial.certified(left)) >= target:
+            names, bits = trial.names(chosen), sum(len(parts[k].bits) for k in chosen)
+            subset = trial.subset(left)
+            return Lifted(names, bits, flips, len(trial.y), count, trial.tried, subset)
         for k in sorted(left):  # what is not needed for them to be too many
-            if len(left) > 1 and certified(left - {k}) < target:
+            if len(left) > 1 and trial.certified(left - {k}) < target:
                 left -= {k}
         groups.append(left)
 
 
+@dataclass(slots=True, eq=False)
+class _Trial:
+    """Which of the correct images ``x`` are certified for ``flips`` flips of some ``parts``."""
+
+    graph: Graph
+    x: Array
+    y: Array
+    flips: int
+    parts: Sequence[Part]
+    tried: int = 0
+
+    def names(self, numbers: Iterable[int]) -> tuple[str, ...]:
+        """Of the parts with these ``numbers``, in the order of storage."""
+        return tuple(self.parts[k].name for k in sorted(numbers))
+
+    def subset(self, left: frozenset[int]) -> BitSubset:
+        """The bits of the parts ``left`` unprotected."""
+        return BitSubset.choose(self.graph, memories=self.names(left))
+
+    def certified(self, left: frozenset[int]) -> int:
+        """How many images stay certified where only the parts ``left`` flip."""
+        self.tried += 1
+        subset = self.subset(left)
+        most = min(self.flips, subset.count(self.graph))
+        held = largest_k(self.graph, self.x, y=self.y, most=most, subset=subset)
+        return int((held >= most).sum())
+
+
 def cheapest_hitting(groups: Sequence[frozenset[int]], costs: Sequence[int]) -> frozenset[int]:
     """The cheapest set of numbers with at least one of every group, by branch and bound."""
-    best: tuple[int, list[int]] | None = None
-
-    def extend(chosen: frozenset[int], cost: int) -> None:
-        nonlocal best
-        if best is not None and (cost, sorted(chosen)) >= best:
-            return
-        missed = next((group for group in groups if not group & chosen), None)
-        if missed is None:
-            best = (cost, sorted(chosen))
-            return
-        for number in sorted(missed, key=lambda k: (costs[k], k)):
-            extend(chosen | {number}, cost + costs[number])
-
-    extend(frozenset(), 0)
+    best = _extended(groups, costs, (0, []), None)
     assert best is not None, "all numbers of all groups together hit them"
     return frozenset(best[1])
+
+
+def _extended(
+    groups: Sequence[frozenset[int]], costs: Sequence[int], chosen: _Choice, best: _Choice | None
+) -> _Choice | None:
+    """``best``, or the cheapest choice with all of ``chosen`` that hits every group, where it comes
+    before."""
+    if best is not None and chosen >= best:
+        return best
+    cost, numbers = chosen
+    missed = next((group for group in groups if group.isdisjoint(numbers)), None)
+    if missed is None:
+        return chosen
+    for number in sorted(missed, key=lambda k: (costs[k], k)):
+        more = cost + costs[number], sorted([*numbers, number])
+        best = _extended(groups, costs, more, best)
+    return best
 
 
 def _gains(flips: SingleFlips, parts: Iterable[Part]) -> NDArray[np.int64]:

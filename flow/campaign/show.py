@@ -59,7 +59,7 @@ STOPPED_VIEW = """
 class By(StrEnum):
     """How faults are grouped; the value is the SQL that names a fault's group."""
 
-    ALL = "'all stored bits'"
+    ALL = "'all faults'"
     LAYER = "coalesce(node, 'several layers')"
     MEMORY = "coalesce(memory, 'several memories')"
     PARAMETER = "coalesce(node || '.' || parameter, 'several parameters')"

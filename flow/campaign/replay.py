@@ -57,11 +57,7 @@ def replay(
     case = load_reproducer(path)
     network, made = _network(case, path, graph=graph, build=build)
     faults = case.faults
-    try:
-        x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
-        clean, struck = network.evaluate_all(x), network.evaluate_all(x, faults)
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(f"{path}: no case of its network ({error}); run the campaign") from None
+    x, clean, struck = _evaluated(case, network, path)
     batched = BatchedEngine(network).run_all(x, faults)
     stored = not any(fault.kind is Kind.TRANSIENT for fault in faults)
     seen: dict[str, int] = {}
@@ -75,8 +71,7 @@ def replay(
     }
     if made is not None:
         answers |= _built_answers(made, x, faults, stored=stored, cache=cache)
-    model = answers["model"]
-    agree = all(answer == model for name, answer in answers.items() if name != "clean")
+    agree = all(answers[name] == answers["model"] for name in answers.keys() - {"clean"})
     first_differing = next((t.node for t in trace if t.differing or t.rtl), None)
     if first_differing is None and not agree:
         first_differing = _maker(network, network.logits)
@@ -88,6 +83,17 @@ def replay(
         first_differing=first_differing,
         reproduced=not agree if case.claim is Claim.ENGINES_AGREE else _broken(case, answers),
     )
+
+
+def _evaluated(
+    case: Reproducer, network: Graph, path: Path
+) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    """The image, and every edge without the faults and with them."""
+    try:
+        x = np.array(case.image, dtype=np.int64).reshape(1, *network.input_edge.shape)
+        return x, network.evaluate_all(x), network.evaluate_all(x, case.faults)
+    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"{path}: no case of its network ({error}); run the campaign") from None
 
 
 def _built_answers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -68,34 +69,19 @@ def attack(
         if target is not None or source is not None or stealthy:
             raise InputError("--target, --source and --stealthy are of --method tbfa")
         images = images_of(data, limit)
-        with progress(f"attack {method} {graph.parent.name}") as step:
-            record = evidence.attack_inputs(
-                graph,
-                images,
-                method=method,
-                radii=radius or [1],
-                seeds=seed or [0],
-                progress=step,
+        go = partial(evidence.attack_inputs, graph, images, radii=radius or [1])
+    else:
+        if radius or limit:
+            raise InputError(
+                f"--radius and --limit are of pgd and fgsm; {method} flips stored bits"
             )
-        emit(signed(record), as_json=json, output=output)
-        return
-    if radius or limit:
-        raise InputError(f"--radius and --limit are of pgd and fgsm; {method} flips stored bits")
-    train_images, test_images = images_of(data, None, part="train"), images_of(data, None)
+        train_images, test_images = images_of(data, None, part="train"), images_of(data, None)
+        go = partial(
+            evidence.attack, graph, train_images, test_images, budget=budget or 100, batch=batch,
+            target=target, source=source, stealthy=stealthy,
+        )  # fmt: skip
     with progress(f"attack {method} {graph.parent.name}") as step:
-        record = evidence.attack(
-            graph,
-            train_images,
-            test_images,
-            method=method,
-            budget=budget or 100,
-            seeds=seed or [0],
-            target=target,
-            source=source,
-            stealthy=stealthy,
-            batch=batch,
-            progress=step,
-        )
+        record = go(method=method, seeds=seed or [0], progress=step)
     emit(signed(record), as_json=json, output=output)
 
 

@@ -31,7 +31,7 @@ from flow.certify.protection import (
     words,
 )
 from flow.errors import InputError
-from flow.graphfile import digest, load_graph
+from flow.graphfile import load_graph
 from flow.ir import Array, Graph
 from flow.stages import Images, Progress, Record, fitting
 
@@ -64,29 +64,21 @@ def protect(
         InputError: a share is none, or the build is of another graph.
     """
     graph = load_graph(graph_path)
-    wanted, goal = [_share(text) for text in shares], _share(certified)
+    wanted, goal = [(text, _share(text)) for text in shares], _share(certified)
     x, bits = fitting(graph, data), StoredBits.of(graph)
     table = None if build is None else site_table(graph, load_build(build, graph=graph).plan())
     started = perf_counter()
     folder = directory / "protect.parts"
     found = single_flips_in_parts(graph, (x, data.y), folder=folder, jobs=jobs, progress=progress)
     sets: dict[str, Array] = {}
-    rows = [
-        row
-        for text, share in zip(shares, wanted, strict=True)
-        for row in _smallest(found, text, share, table, sets)
-    ]
+    rows = [row for text, share in wanted for row in _smallest(found, text, share, table, sets)]
     sets["certified 1"] = critical_bits(found)
     lifted = {} if flips is None else _lifted(graph, (x, data.y), flips, goal, directory, sets)
     _write_ranking(found, directory / "ranking.parquet")
     _write_sets(bits, sets, directory / "protected.parquet", found.graph_digest)
     return {
         "graph": graph.name,
-        "graph_digest": digest(graph),
-        "method": "exhaustive single flips by delta propagation, exact",
-        "data": data.name,
-        "images": len(x),
-        **_counts(found),
+        **_counts(found, data),
         "protected_for_one_flip": len(sets["certified 1"]),
         **lifted,
         "seconds": round(perf_counter() - started, 2),
@@ -97,9 +89,13 @@ def protect(
     }
 
 
-def _counts(flips: SingleFlips) -> dict[str, int]:
-    """Images, bits and faults, before anything is protected."""
+def _counts(flips: SingleFlips, data: Images) -> Record:
+    """Images, bits and faults, before anything is protected, and how they were counted."""
     return {
+        "graph_digest": flips.graph_digest,
+        "method": "exhaustive single flips by delta propagation, exact",
+        "data": data.name,
+        "images": len(data.y),
         "correct": int(flips.correct.sum()),
         "stored_bits": len(flips.bits),
         "critical_bits": int((flips.class_changes > 0).sum()),

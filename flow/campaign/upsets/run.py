@@ -144,25 +144,28 @@ def run_upsets(
                 done += unit.last - unit.first
                 if progress is not None:
                     progress(done, len(campaign.drawn))
-        record = {
-            "name": recipe.name,
-            "target": recipe.target,
-            "digest": campaign.digest,
-            "plan_digest": campaign.build.plan_digest,
-            "seed": recipe.seed,
-            "upsets": len(campaign.drawn),
-            "population": len(campaign.population),
-            "flip_flops": campaign.population.bits,
-            "registers": len(campaign.population.registers),
-            "cycles": campaign.population.cycles,
-            "images": len(campaign.images),
-            "units": len(campaign.units),
-            "units_resumed": resumed,
-            "seconds": round(sum(seconds.values()), 3),
-            **rate,
-        }
+        spent = {"units_resumed": resumed, "seconds": round(sum(seconds.values()), 3)}
+        record = _sizes(campaign) | spent | rate
         write_json(out / RECORD, record)
     return record
+
+
+def _sizes(campaign: UpsetCampaign) -> dict[str, Any]:
+    """Of which campaign the record is, and how large its parts are."""
+    return {
+        "name": campaign.recipe.name,
+        "target": campaign.recipe.target,
+        "digest": campaign.digest,
+        "plan_digest": campaign.build.plan_digest,
+        "seed": campaign.recipe.seed,
+        "upsets": len(campaign.drawn),
+        "population": len(campaign.population),
+        "flip_flops": campaign.population.bits,
+        "registers": len(campaign.population.registers),
+        "cycles": campaign.population.cycles,
+        "images": len(campaign.images),
+        "units": len(campaign.units),
+    }
 
 
 def _results(

@@ -17,7 +17,7 @@ from flow.build.axi import AXI_TOP
 from flow.build.vivado import VIVADO
 from flow.errors import InputError
 from flow.ir import Array
-from sim.runner import compile_design, simulate
+from sim.runner import CompiledDesign, compile_design, simulate
 
 BENCH = "sim.bench.axi_bench"
 Place = tuple[str, int, int]  # memory, word, bit
@@ -81,13 +81,7 @@ def simulate_axi(
         "accept": accept,
         "seed": 1,
     }
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        for image in (folder / "memories").iterdir():
-            shutil.copy(image, work)
-        (work / "job.json").write_text(json.dumps(job))
-        simulate(design, BENCH, work=work)
-        answers: dict[str, Any] = json.loads((work / "answers.json").read_text())
+    answers = _answers(design, folder, job)
     return AxiResponse(
         rows=np.array(answers["runs"]),
         flipped=tuple(np.array(flip["rows"]) for flip in answers["flips"]),
@@ -95,3 +89,15 @@ def simulate_axi(
         again=tuple(np.array(answers[when]) for when in ("after early", "again", "reset")),
         counters=answers["counters"],
     )
+
+
+def _answers(design: CompiledDesign, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """What the bench wrote down of ``job``, with the memories of ``folder``."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        for image in (folder / "memories").iterdir():
+            shutil.copy(image, work)
+        (work / "job.json").write_text(json.dumps(job))
+        simulate(design, BENCH, work=work)
+        answers: dict[str, Any] = json.loads((work / "answers.json").read_text())
+    return answers

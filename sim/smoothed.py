@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from flow.atomic import write_atomic
-from flow.build import load_build, netlist
+from flow.build import Build, load_build, netlist
 from flow.build.images import code_bits, image_text
 from flow.build.smoothing import Smoother, count_bits, smoother_parameters
 from flow.errors import ClaimError, InputError
 from flow.ir import Array
 from flow.schedule import unit_cycles
-from sim.runner import RTL, compile_design, simulate
+from sim.runner import RTL, CompiledDesign, compile_design, simulate
 
 HARNESS = Path(__file__).with_name("harness") / "smoothing_harness.sv"
 TOP = "smoothing_harness"
@@ -55,22 +55,12 @@ def simulate_smoothed(
         "CfgMemoryBits": net.cfg_memory_bits,
         "CfgAddressBits": net.cfg_address_bits,
     }
-    sources = {path.name: path for path in build.sources()}
-    sources |= {f"{unit}.sv": RTL / f"{unit}.sv" for unit in UNITS}
     busy = sum(unit_cycles(graph, build.plan().folding).values())
     with tempfile.TemporaryDirectory(prefix="smoothed.") as name:
         work = Path(name)
         top = work / "smoothed_top.sv"
         write_atomic(top, _top(parameters))
-        design = compile_design(
-            [*sources.values(), HARNESS, top],
-            "smoothed_top",
-            cache=cache,
-            simulator=simulator,
-            public={"smoothed_top": ("done",)},
-            timing=True,
-            fast=True,
-        )
+        design = _compiled(build, top, cache=cache, simulator=simulator)
         (work / "images").symlink_to((directory / "images").resolve())
         codes = edge.type.encode(x.astype(np.int64)).reshape(-1, lanes)
         write_atomic(work / "stimulus.hex", image_text(code_bits(codes, edge.type.bits)))
@@ -82,6 +72,21 @@ def simulate_smoothed(
     if len(lines) != len(x):
         raise ClaimError(f"{directory}: {len(lines)} results of {len(x)} images came")
     return _decode(lines, graph.edge(graph.logits).elements, count_bits(smoother.votes))
+
+
+def _compiled(build: Build, top: Path, *, cache: Path, simulator: str) -> CompiledDesign:
+    """The build's own sources, with the units that smooth from the library, under ``top``."""
+    sources = {path.name: path for path in build.sources()}
+    sources |= {f"{unit}.sv": RTL / f"{unit}.sv" for unit in UNITS}
+    return compile_design(
+        [*sources.values(), HARNESS, top],
+        top.stem,
+        cache=cache,
+        simulator=simulator,
+        public={top.stem: ("done",)},
+        timing=True,
+        fast=True,
+    )
 
 
 def _top(parameters: dict[str, int | str]) -> str:

@@ -54,18 +54,8 @@ async def serve_the_driver(dut: Any) -> None:
     for count in job["batches"]:
         answers["runs"] += _rows(*await bridge(net.run)(x[at : at + count]))
         at += count
-    for memory, word, bit in job["flips"]:
-        before = await bridge(net.read)(memory, word)
-        await bridge(_flip)(net, memory, word, bit)
-        during = await bridge(net.read)(memory, word)
-        rows = _rows(*await bridge(net.run)(x))
-        told = await bridge(net.detected)()
-        assert told == ((memory,) if record["parity"] else ()), told
-        await bridge(_flip)(net, memory, word, bit)
-        after = await bridge(net.read)(memory, word)
-        assert await bridge(net.detected)() == ()
-        words = [f"{value:x}" for value in (before, during, after)]
-        answers["flips"].append({"words": words, "rows": rows})
+    for place in job["flips"]:
+        answers["flips"].append(await _flipped(net, x, *place, parity=record["parity"]))
     answers["counters"] = await bridge(net.counters)()
     await _whole_images_only(dma, registers, x, record)
     answers["after early"] = _rows(*await bridge(net.run)(x))
@@ -80,6 +70,22 @@ async def serve_the_driver(dut: Any) -> None:
     assert await registers.fetch(STATUS) == 0
     answers["reset"] = _rows(*await bridge(net.run)(x))
     Path("answers.json").write_text(json.dumps(answers))
+
+
+async def _flipped(
+    net: Accelerator, x: Any, memory: str, word: int, bit: int, *, parity: bool
+) -> dict[str, Any]:
+    """The word before, during and after a flip, and the answers to ``x`` meanwhile."""
+    before = await bridge(net.read)(memory, word)
+    await bridge(_flip)(net, memory, word, bit)
+    during = await bridge(net.read)(memory, word)
+    rows = _rows(*await bridge(net.run)(x))
+    told = await bridge(net.detected)()
+    assert told == ((memory,) if parity else ()), told
+    await bridge(_flip)(net, memory, word, bit)
+    after = await bridge(net.read)(memory, word)
+    assert await bridge(net.detected)() == ()
+    return {"words": [f"{value:x}" for value in (before, during, after)], "rows": rows}
 
 
 async def _reset(dut: Any) -> None:

@@ -6,7 +6,7 @@ Writes the replies to ``replies.json``, one entry per step; ``sim/board.py`` des
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,40 +39,61 @@ async def serve_requests(dut: Any) -> None:
     pins.listen()
     board = await bridge(Board)(pins)
     board.expect(job["digest"])
+    bench = _Bench(pins, board, getattr(dut, ports["leds"]), job["leds"])
+    bench.expect_leds()
     replies: list[Any] = [asdict(board.identification)]
-    leds = getattr(dut, ports["leds"])
-    shown = 0  # what the bridge shows: image, refused, class
-    assert int(leds.value) == _lit(shown, **job["leds"])
     for step in job["steps"]:
         match step:
-            case {"run": image}:
-                result = await bridge(board.run)(image)
-                shown = (~shown & 0x80) | (result.label & 0x3F)
-                lit = int(leds.value)
-                assert lit == _lit(shown, **job["leds"]), f"LEDs {lit:#x} for {shown:#x}"
-                replies.append(asdict(result))
-            case {"write": [memory, address, word]}:
-                await bridge(board.write)(memory, address, int(word, 16))
-                replies.append(None)
-            case {"read": [memory, address]}:
-                replies.append(f"{await bridge(board.read)(memory, address):x}")
-            case {"detected": True}:
-                replies.append(list(await bridge(board.detected)()))
-            case {"garble": command}:
-                replies.append(await _refused(pins, command))
-                shown |= 0x40
-                assert int(leds.value) == _lit(shown, **job["leds"])
             case {"button": cycles}:
                 await pins.send(request(Command.RUN, b"\0\0")[:3])
                 button.value = pressed
                 await Timer(cycles * period, "ps")
                 button.value = not pressed
                 await Timer(RESET * period, "ps")
-                shown = 0
+                bench.shown = 0
                 replies.append(None)
             case _:
-                raise ValueError(f"unknown step {step}")
+                replies.append(await bench.carried_out(step))
     Path("replies.json").write_text(json.dumps(replies))
+
+
+@dataclass(slots=True)
+class _Bench:
+    """A board behind its pins; ``shown`` is what the bridge shows: image, refused, class."""
+
+    pins: SerialPins
+    board: Board
+    leds: Any
+    lit: dict[str, list[int]]
+    shown: int = 0
+
+    def expect_leds(self) -> None:
+        """Fail unless the LEDs show ``shown``."""
+        found = int(self.leds.value)
+        assert found == _lit(self.shown, **self.lit), f"LEDs {found:#x} for {self.shown:#x}"
+
+    async def carried_out(self, step: dict[str, Any]) -> Any:
+        """The reply to one request, for JSON."""
+        match step:
+            case {"run": image}:
+                result = await bridge(self.board.run)(image)
+                self.shown = (~self.shown & 0x80) | (result.label & 0x3F)
+                self.expect_leds()
+                return asdict(result)
+            case {"write": [memory, address, word]}:
+                await bridge(self.board.write)(memory, address, int(word, 16))
+                return None
+            case {"read": [memory, address]}:
+                return f"{await bridge(self.board.read)(memory, address):x}"
+            case {"detected": True}:
+                return list(await bridge(self.board.detected)())
+            case {"garble": command}:
+                status = await _refused(self.pins, command)
+                self.shown |= 0x40
+                self.expect_leds()
+                return status
+            case _:
+                raise ValueError(f"unknown step {step}")
 
 
 async def _refused(pins: SerialPins, command: int) -> int:

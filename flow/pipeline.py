@@ -63,14 +63,7 @@ def run_flow(
             )
         keep(engine, found)
     bits = _prove_and_attack(graph, train, test, keep, progress)
-    faults = Campaign(
-        name=recipe.name,
-        build=accelerator,
-        data=test.name,
-        images=min(IMAGES, len(test.y)),
-        faults=Single(count=min(FAULTS, bits)),
-        seed=DRAW,
-    )
+    faults = _campaign(recipe.name, accelerator, test, bits=bits)
     with progress("campaign") as step:
         evidence.campaign(
             faults, test, out=out / "campaign", cache=cache, replace=True, progress=step
@@ -83,6 +76,18 @@ def run_flow(
         keep("board", found)
     write_report([out], out / "report.html")
     return out / "report.html"
+
+
+def _campaign(name: str, accelerator: Path, test: stages.Images, *, bits: int) -> Campaign:
+    """Single flips of some of the ``bits`` stored."""
+    return Campaign(
+        name=name,
+        build=accelerator,
+        data=test.name,
+        images=min(IMAGES, len(test.y)),
+        faults=Single(count=min(FAULTS, bits)),
+        seed=DRAW,
+    )
 
 
 def _prove_and_attack(

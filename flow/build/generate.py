@@ -55,14 +55,7 @@ def build(
         save_graph(graph, work / "graph.json")
         plan_digest = save_plan(plan, work / "plan.json")
         _write_rtl(net, work)
-        images = {}
-        for memory in net.memories:
-            text = image_text(image_bits(graph.node(memory.node).op, memory))
-            write_atomic(work / image_path(memory.name), text)
-            images[memory.name] = read_image(text)
-        for unit in net.units:
-            if unit.constants is not None:
-                write_atomic(work / image_path(unit.constants.name), unit.constants.text)
+        images = _write_images(net, graph, work)
         kernels = emit_kernels(graph, plan, images)
         for name, text in kernels.items():
             write_atomic(work / "hls" / name, text)
@@ -90,6 +83,19 @@ def _write_rtl(net: Netlist, work: Path) -> None:
     modules = {module for unit in net.units for module in MODULES[unit.module]}
     for module in sorted(modules):
         copyfile(RTL / f"{module}.sv", work / "rtl" / f"{module}.sv")
+
+
+def _write_images(net: Netlist, graph: Graph, work: Path) -> dict[str, list[int]]:
+    """Write all memory images and constants; the words of each memory by its name."""
+    images = {}
+    for memory in net.memories:
+        text = image_text(image_bits(graph.node(memory.node).op, memory))
+        write_atomic(work / image_path(memory.name), text)
+        images[memory.name] = read_image(text)
+    for unit in net.units:
+        if unit.constants is not None:
+            write_atomic(work / image_path(unit.constants.name), unit.constants.text)
+    return images
 
 
 def _hashes(work: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
 from math import prod
@@ -89,28 +89,7 @@ class Program:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         first = dict(zip(computed, starts.tolist(), strict=False))
         constant = {value: int(starts[-1]) + k for k, value in enumerate(pads)}
-        seen: dict[str, Array] = {}
-        steps: list[Step] = []
-        for name in (graph.input, *(n.output for n in graph.nodes)):
-            if name in first:
-                ids = np.arange(edges[name].elements) + first[name]
-                seen[name] = ids.reshape(1, *edges[name].shape)
-                if name == graph.input:
-                    continue
-            node = graph.producer(name)
-            if node is None or node is last:
-                continue
-            op, inputs = node.op, [seen[source] for source in node.inputs]
-            if isinstance(op, MOVES):
-                moved = replace(op, value=constant[op.value]) if isinstance(op, Pad) else op
-                seen[name] = moved.evaluate(*inputs)
-                continue
-            kind, reads, own, constants = layout(op, *inputs)
-            found = np.unique(np.searchsorted(starts, reads, side="right") - 1)
-            sources = tuple(int(k) for k in found if k < len(computed))
-            reads = np.ascontiguousarray(reads.ravel(), dtype=np.int32)
-            size = edges[name].elements
-            steps.append(Step(node.name, kind, first[name], size, reads, own, constants, sources))
+        steps = _steps(graph, first, starts, constant)
         if graph.logits not in first:
             raise InputError(f"edge {graph.logits!r}: logits that no arithmetic made; no flips")
         return cls(
@@ -162,6 +141,33 @@ def word_of(graph: Graph) -> int:
         if isinstance(node.op, MatVec) and node.op.popcount:
             bits = max(bits, (2 * node.op.weights.shape[1]).bit_length() + 1)
     return next((word for word in WORDS if bits <= word), WORDS[-1])
+
+
+def _steps(
+    graph: Graph, first: Mapping[str, int], starts: Array, constant: Mapping[int, int]
+) -> list[Step]:
+    """What computes each edge but the class; nodes that only move elements are in what is read.
+
+    Elements are numbered from ``first`` of their edge, constants of padding as ``constant``.
+    """
+    edges, seen = graph.edges(), dict[str, Array]()
+    for name in first:
+        ids = np.arange(edges[name].elements) + first[name]
+        seen[name] = ids.reshape(1, *edges[name].shape)
+    steps: list[Step] = []
+    for node in graph.nodes[:-1]:
+        op, name, inputs = node.op, node.output, [seen[source] for source in node.inputs]
+        if isinstance(op, MOVES):
+            moved = replace(op, value=constant[op.value]) if isinstance(op, Pad) else op
+            seen[name] = moved.evaluate(*inputs)
+            continue
+        kind, reads, own, constants = layout(op, *inputs)
+        found = np.unique(np.searchsorted(starts, reads, side="right") - 1)
+        sources = tuple(int(k) for k in found if k < len(first))
+        reads = np.ascontiguousarray(reads.ravel(), dtype=np.int32)
+        size = edges[name].elements
+        steps.append(Step(node.name, kind, first[name], size, reads, own, constants, sources))
+    return steps
 
 
 MOVES = (Window, Pad, Concat, Reshape, Transpose)

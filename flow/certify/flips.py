@@ -8,7 +8,7 @@ wrap and unsorted thresholds act as in ``Graph.evaluate``, which a test compares
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -181,17 +181,20 @@ def _strike(
         for block in _parts(slice(0, len(x)), _whole_bytes(_ELEMENTS // program.elements, jobs)):
             values = engine.run_edges(x[block], (*program.edges, graph.output))
             correct[block] = values.pop(graph.output) == y[block]
-            share = _whole_bytes(-(-(block.stop - block.start) // (4 * jobs)), 1)
-            spans = list(_parts(block, share))
-            pieces = (
-                {n: v[s.start - block.start : s.stop - block.start] for n, v in values.items()}
-                for s in spans
-            )
-            for images in pool.map(enter, spans, pieces):
+            for images in pool.map(enter, *_shared_out(block, values, jobs)):
                 done += images
                 if progress is not None:
                     progress(done, len(x))
     return tally, correct
+
+
+def _shared_out(
+    block: slice, values: Mapping[str, Array], jobs: int
+) -> tuple[list[slice], list[dict[str, Array]]]:
+    """Spans of images that threads take one after the other, and their parts of ``values``."""
+    spans = list(_parts(block, _whole_bytes(-(-(block.stop - block.start) // (4 * jobs)), 1)))
+    inside = [slice(span.start - block.start, span.stop - block.start) for span in spans]
+    return spans, [{name: edge[part] for name, edge in values.items()} for part in inside]
 
 
 def _count(tally: Tally, part: slice, found: Strikes, y: Array, score: Score | None) -> None:

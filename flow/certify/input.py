@@ -80,15 +80,8 @@ def certify_input(
             progress=progress,
         )
     graph_digest = digest(graph)
-
-    def certificate(k: int) -> Certificate:
-        """Of image ``k``, with the witness where there is one."""
-        verdict = Verdict.UNKNOWN
-        if proved[k]:
-            verdict = Verdict.PROVED
-        elif broken[k]:
-            verdict = Verdict.REFUTED
-        return Certificate(
+    certificates = tuple(
+        Certificate(
             graph_digest,
             input_digest(x[k]),
             int(y[k]),
@@ -96,14 +89,20 @@ def certify_input(
             Property.INPUT,
             radius,
             METHOD,
-            verdict,
+            _verdict(proved=proved[k], refuted=broken[k]),
             witness=tuple(map(int, points[k].ravel())) if broken[k] else None,
         )
-
-    certificates = tuple(map(certificate, range(len(x))))
+        for k in range(len(x))
+    )
     return CertificateSet(
         graph_digest, Property.INPUT, radius, METHOD, certificates, terms=ranges.terms
     )
+
+
+def _verdict(*, proved: bool, refuted: bool) -> Verdict:
+    if proved:
+        return Verdict.PROVED
+    return Verdict.REFUTED if refuted else Verdict.UNKNOWN
 
 
 def prove_labels(graph: Graph, box: Box, y: Array) -> NDArray[np.bool_]:

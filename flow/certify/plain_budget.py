@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flow.certify.plain_ops import (
     Held,
@@ -131,14 +131,7 @@ def _sums_apart(
     for rival in range(classes):
         if rival == label:
             continue
-        row = [
-            Weight(
-                scales[rival] * theirs.value - scales[label] * own.value,
-                tuple(scales[rival] * d for d in theirs.steps)
-                + tuple(-scales[label] * d for d in own.steps),
-            )
-            for theirs, own in zip(rows[rival], rows[label], strict=True)
-        ]
+        row = _difference(rows[rival], rows[label], scales[rival], scales[label])
         behind = largest(row, seen, flips)
         lead = offsets[label] - offsets[rival]
         if last.popcount:  # of counts: twice the lead
@@ -147,6 +140,19 @@ def _sums_apart(
         if lead < (1 if rival < label else 0):
             return False
     return True
+
+
+def _difference(
+    theirs: Sequence[Weight], own: Sequence[Weight], scale: int, own_scale: int
+) -> list[Weight]:
+    """A rival's row less the label's, each as its Add scales it."""
+    return [
+        Weight(
+            scale * rival.value - own_scale * label.value,
+            tuple(scale * d for d in rival.steps) + tuple(-own_scale * d for d in label.steps),
+        )
+        for rival, label in zip(theirs, own, strict=True)
+    ]
 
 
 def _inside(sums: Table, kind: IntType, flips: int) -> bool:

@@ -208,17 +208,11 @@ def _differences(
     own = epsilon if nodes[-1].name in layers else Fraction(0)
     ends = seen[nodes[-1].inputs[0]]
     low, high = (end[0] for end in _sums(last, ends, own))
-    kinds = [
-        last.accumulator,
-        *(n.op.accumulator for n in graph.nodes[-2:-1] if isinstance(n.op, Add)),
-    ]
-    for kind, factor, shift in zip(
-        kinds, ([1] * len(scales), scales), ([0] * len(scales), offsets), strict=False
-    ):
-        for c, (scale, offset) in enumerate(zip(factor, shift, strict=True)):
-            for end in (low[c], high[c]):
-                if not kind.code_lo <= scale * end + offset <= kind.code_hi:
-                    return
+    if not _held(last.accumulator, low, high, [1] * len(scales), [0] * len(scales)):
+        return
+    scaled = graph.nodes[-2].op
+    if isinstance(scaled, Add) and not _held(scaled.accumulator, low, high, scales, offsets):
+        return
     pairs = list(zip(ends[0][0], ends[1][0], strict=True))
     weights, columns = last.read.tolist(), last.weights.shape[1]
     for j in range(len(scales)):
@@ -234,6 +228,15 @@ def _differences(
         if last.popcount:
             lead = Fraction(lead + (scales[label] - scales[j]) * columns) / 2
         yield j, lead + shift_by
+
+
+def _held(kind: IntType, low: Any, high: Any, scales: list[int], offsets: list[int]) -> bool:
+    """Whether ``kind`` holds all sums between ``low`` and ``high``, scaled and moved."""
+    return all(
+        kind.code_lo <= scale * end + offset <= kind.code_hi
+        for least, most, scale, offset in zip(low, high, scales, offsets, strict=True)
+        for end in (least, most)
+    )
 
 
 def _floors(values: Any) -> Any:

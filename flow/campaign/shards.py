@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,27 +117,45 @@ def completed(
     Raises:
         InputError: a shard is damaged, belongs to another campaign, or to none of ``wanted``.
     """
-    folder = directory / SHARDS
+    return {
+        unit: check_shard(path, unit, campaign=campaign, images=images)
+        for path, unit in written(directory, wanted)
+    }
+
+
+def written(directory: Path, wanted: Iterable[Unit]) -> Iterator[tuple[Path, Unit]]:
+    """The shards in ``directory`` and their units, in the order of names.
+
+    Raises:
+        InputError: there is something that belongs to none of ``wanted``.
+    """
     by_path = {shard_path(directory, unit): unit for unit in wanted}
-    found = {}
-    for path in sorted(folder.glob("*")):
-        unit = by_path.get(path)
-        if unit is None:
+    for path in sorted((directory / SHARDS).glob("*")):
+        if path not in by_path:
             raise InputError(f"{path}: not part of this campaign; move it away")
-        found[unit] = check_shard(path, unit, campaign=campaign, images=images)
-    return found
+        yield path, by_path[path]
 
 
-def check_shard(path: Path, unit: Unit, *, campaign: str, images: int) -> Mapping[str, float]:
-    """Refuse a shard that is not what this campaign wrote; the seconds each engine took."""
+def read_shard(path: Path, campaign: str) -> tuple[pa.Table, Mapping[bytes, bytes]]:
+    """The rows of a shard and what it says of itself.
+
+    Raises:
+        InputError: it is damaged, or of another campaign.
+    """
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: damaged ({reason}); delete it and resume") from None
-    metadata = table.schema.metadata or {}
+    metadata: Mapping[bytes, bytes] = table.schema.metadata or {}
     if metadata.get(b"campaign") != campaign.encode():
         raise InputError(f"{path}: a shard of another campaign; move it away")
+    return table, metadata
+
+
+def check_shard(path: Path, unit: Unit, *, campaign: str, images: int) -> Mapping[str, float]:
+    """Refuse a shard that is not what this campaign wrote; the seconds each engine took."""
+    table, metadata = read_shard(path, campaign)
     if metadata.get(b"unit") != str(unit.number).encode():
         raise InputError(f"{path}: not the faults of its unit; delete it and resume")
     sound = table.schema.equals(SCHEMA) and table.num_rows == (unit.last - unit.first) * images

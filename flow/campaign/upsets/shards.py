@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flow.atomic import write_atomic
-from flow.campaign.shards import SHARDS, Unit, shard_path
+from flow.campaign.shards import Unit, read_shard, shard_path, written
 from flow.campaign.upsets.outcome import SCHEMA
 from flow.errors import InputError
 
@@ -40,25 +40,11 @@ def completed_upsets(
     Raises:
         InputError: a shard is damaged, belongs to another campaign, or to none of ``wanted``.
     """
-    by_path = {shard_path(directory, unit): unit for unit in wanted}
-    found = {}
-    for path in sorted((directory / SHARDS).glob("*")):
-        unit = by_path.get(path)
-        if unit is None:
-            raise InputError(f"{path}: not part of this campaign; move it away")
-        found[unit] = _check(path, unit, campaign)
-    return found
+    return {unit: _check(path, unit, campaign) for path, unit in written(directory, wanted)}
 
 
 def _check(path: Path, unit: Unit, campaign: str) -> float:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}: damaged ({reason}); delete it and resume") from None
-    metadata = table.schema.metadata or {}
-    if metadata.get(b"campaign") != campaign.encode():
-        raise InputError(f"{path}: a shard of another campaign; move it away")
+    table, metadata = read_shard(path, campaign)
     sound = table.schema.equals(SCHEMA) and table.num_rows == unit.last - unit.first
     sound = sound and metadata.get(b"unit") == str(unit.number).encode()
     if not sound or metadata.get(b"rows") != _digest(table).encode():

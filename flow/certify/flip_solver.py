@@ -12,6 +12,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from flow.certify.certificate import Verdict
+from flow.certify.solver import solved
 from flow.certify.subset import BitSubset
 from flow.certify.weight_flips import bit_steps
 from flow.errors import InputError
@@ -49,21 +50,13 @@ class FlipQuestion:
 
     def solve(self, seconds: float, *, seed: int = 0) -> Answer:
         """PROVED if the solver says there are none, REFUTED with such flips, else UNKNOWN."""
-        solver = cp_model.CpSolver()
-        solver.parameters.max_time_in_seconds = seconds
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = seed
-        answer = solver.solve(self.model)
-        if answer == cp_model.MODEL_INVALID:
-            raise InputError(f"the solver refuses the model: {self.model.validate()}")
-        if answer == cp_model.INFEASIBLE:
-            return Verdict.PROVED, None
-        if answer not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            return Verdict.UNKNOWN, None
+        verdict, solver = solved(self.model, seconds, seed=seed)
+        if verdict is not Verdict.REFUTED:
+            return verdict, None
         flips = tuple(fault for fault, flip in self.faults if solver.value(flip))
         if int(self.graph.evaluate(self.image[None], flips)[0]) == self.label:
             raise ValueError("the solver's model is not the graph: its flips keep the label")
-        return Verdict.REFUTED, flips
+        return verdict, flips
 
     def bits(self, node: Node, parameter: str, subset: BitSubset) -> tuple[Array, Array]:
         """By how much each bit that may flip moves each value, and its Boolean."""

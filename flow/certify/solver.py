@@ -93,6 +93,28 @@ def _answered(
     return replace(certificate, verdict=answer, evidence=Evidence.SOLVER, detail=detail)
 
 
+def solved(
+    model: cp_model.CpModel, seconds: float, *, seed: int
+) -> tuple[Verdict, cp_model.CpSolver]:
+    """PROVED if ``model`` has no solution, REFUTED if it has one, which the solver tells, or
+    UNKNOWN in this time; one thread.
+
+    Raises:
+        InputError: the solver refuses the model.
+    """
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = seconds
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = seed
+    answer = solver.solve(model)
+    if answer == cp_model.MODEL_INVALID:
+        raise InputError(f"the solver refuses the model: {model.validate()}")
+    if answer == cp_model.INFEASIBLE:
+        return Verdict.PROVED, solver
+    found = answer in (cp_model.OPTIMAL, cp_model.FEASIBLE)
+    return Verdict.REFUTED if found else Verdict.UNKNOWN, solver
+
+
 def trusted(model: cp_model.CpModel, models: Path, name: str) -> dict[str, str]:
     """Keep ``model`` in the folder ``models`` under its SHA-256; says who solved what.
 
@@ -139,25 +161,15 @@ class Question:
 
     def solve(self, seconds: float, *, seed: int) -> tuple[Verdict, tuple[int, ...] | None]:
         """PROVED if the solver says there is none, REFUTED with one, or UNKNOWN in this time."""
-        solver = cp_model.CpSolver()
-        solver.parameters.max_time_in_seconds = seconds
-        solver.parameters.num_workers = 1
-        solver.parameters.random_seed = seed
-        answer = solver.solve(self.model)
-        if answer == cp_model.MODEL_INVALID:
-            raise InputError(f"the solver refuses the model: {self.model.validate()}")
-        if answer == cp_model.INFEASIBLE:
-            return Verdict.PROVED, None
-        if answer in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            inputs = self.edges[self.graph.input]
-            point = tuple(v if isinstance(v, int) else solver.value(v) for v in inputs.ravel())
-            image = np.array(point).reshape(inputs.shape)
-            if int(self.graph.evaluate(image)[0]) == self.label:
-                raise ValueError(
-                    "the solver's model is not the graph: its solution keeps the label"
-                )
-            return Verdict.REFUTED, point
-        return Verdict.UNKNOWN, None
+        verdict, solver = solved(self.model, seconds, seed=seed)
+        if verdict is not Verdict.REFUTED:
+            return verdict, None
+        inputs = self.edges[self.graph.input]
+        point = tuple(v if isinstance(v, int) else solver.value(v) for v in inputs.ravel())
+        image = np.array(point).reshape(inputs.shape)
+        if int(self.graph.evaluate(image)[0]) == self.label:
+            raise ValueError("the solver's model is not the graph: its solution keeps the label")
+        return verdict, point
 
     def variable(self, low: int, high: int) -> Any:
         """An integer from ``low`` to ``high``; a constant where they are one."""

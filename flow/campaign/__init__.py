@@ -9,7 +9,7 @@ from flow.campaign.query import query
 from flow.campaign.recipe import Engine, Recipe, load_recipe
 from flow.campaign.replay import Replay, replay
 from flow.campaign.run import CampaignRecord, OtherCampaignError, clear, run_campaign
-from flow.campaign.sample import Stratum, sample_faults, sample_size, strata
+from flow.campaign.sample import Stratum, sample_size, strata
 from flow.campaign.show import By, Share, critical_share, direction_counts, outcome_counts, shares
 from flow.campaign.summary import summary
 
@@ -44,7 +44,6 @@ __all__ = [
     "query",
     "replay",
     "run_campaign",
-    "sample_faults",
     "sample_size",
     "save_faults",
     "shares",

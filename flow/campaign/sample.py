@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
-from flow.ir import Array, Fault, Graph
+from flow.ir import Array, Graph
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -145,11 +145,3 @@ def bit_weights(bits: StoredBits, positions: Array) -> NDArray[np.float64]:
     stratum = (strata - per_element)[where] + (positions - firsts[where]) % per_element[where]
     sizes = np.repeat([b.size // b.bits for b in bits.blocks], per_element)
     return np.asarray(sizes[stratum] / np.bincount(stratum, minlength=len(sizes))[stratum])
-
-
-def sample_faults(
-    graph: Graph, count: int, *, rng: np.random.Generator, minimum: int = 2
-) -> tuple[Fault, ...]:
-    """At least ``count`` distinct single-bit flips, drawn by :func:`sample_bits`, as stored."""
-    bits = StoredBits.of(graph)
-    return tuple(map(bits.fault, sample_bits(bits, count, rng=rng, minimum=minimum).tolist()))

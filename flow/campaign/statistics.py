@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, hypergeom, norm
+from scipy.stats import norm
 
 AT_ONCE = 1 << 20  # counts of a bootstrap that are held at once
 
@@ -38,15 +38,6 @@ def wilson(events: float, trials: float, *, confidence: float = 0.95) -> Estimat
     lo = 0.0 if events == 0 else max(0.0, middle - half)
     hi = 1.0 if events == trials else min(1.0, middle + half)
     return Estimate(share, lo, hi)
-
-
-def clopper_pearson(events: int, trials: int, *, confidence: float = 0.95) -> Estimate:
-    """The exact two-sided interval of a binomial share, for claims."""
-    _check(events, trials, confidence)
-    tail = (1 - confidence) / 2
-    lo = 0.0 if events == 0 else float(beta.ppf(tail, events, trials - events + 1))
-    hi = 1.0 if events == trials else float(beta.ppf(1 - tail, events + 1, trials - events))
-    return Estimate(events / trials, lo, hi)
 
 
 def zero_event_bound(trials: int, *, confidence: float = 0.95) -> float:
@@ -79,28 +70,6 @@ def stratified_zero_bound(
         if scale * rate[last - 1] <= 1:
             break
     return float(weight[:last] @ (1 - scale * rate[:last]))
-
-
-def finite_population_bound(
-    events: int, trials: int, *, population: int, confidence: float = 0.95
-) -> int:
-    """The largest number of critical bits among ``population`` that the sample does not refute.
-
-    One-sided and exact (hypergeometric): drawing ``trials`` of them without replacement shows
-    ``events`` or fewer with probability ``1 - confidence`` or more.
-    """
-    _check(events, trials, confidence)
-    if population < trials:
-        raise ValueError(f"{trials} distinct draws from a population of {population}")
-    level = (1 - confidence) * (1 - 1e-9)  # ties, wherever rounding puts them, are not refuted
-    low, high = events, population - (trials - events)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if hypergeom.cdf(events, population, middle, trials) >= level:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def stratified(

@@ -233,16 +233,6 @@ def add_bound(op: Add, edges: Sequence[Edge]) -> int:
     return total
 
 
-def one_multiplier(op: Add, edge: Edge) -> Array:
-    """The multipliers of an Add of one input; refused where more are, or int64 might overflow."""
-    if len(op.multipliers) > 1:
-        raise InputError(f"no box bound for an Add of {len(op.multipliers)} inputs; use a campaign")
-    if (bound := add_bound(op, [edge])) >= 1 << 62:
-        raise InputError(f"can reach {bound}; box bounds are exact below 2**62: use fewer bits")
-    factor: Array = op.multipliers[0]
-    return factor
-
-
 def wrap_box(kind: IntType, low: Array, high: Array) -> Box:
     """What a register of type ``kind`` can hold of values in ``low .. high``.
 

@@ -152,7 +152,7 @@ def _(op: Window | Reshape | Transpose, layer: Layer, *inputs: Struck) -> Struck
 @strike.register(Pad)
 @strike.register(MaxPool)
 def _(op: Pad | MaxPool, layer: Layer, *inputs: Struck) -> Struck:
-    return _by_channel(layer, inputs[0]).each(op.evaluate, unit=_units(layer, inputs[0]))
+    return _by_channel(inputs[0]).each(op.evaluate, unit=_units(layer, inputs[0]))
 
 
 @strike.register
@@ -162,7 +162,7 @@ def _(op: SumPool, layer: Layer, *inputs: Struck) -> Struck:
     if largest >= 1 << 61:
         raise InputError(f"can reach {largest}; budgets are exact below 2**61: use fewer bits")
     exact = replace(op, accumulator=replace(op.accumulator, bits=63, signed=True, declared=None))
-    sums = _by_channel(layer, inputs[0]).each(exact.evaluate, unit=_units(layer, inputs[0]))
+    sums = _by_channel(inputs[0]).each(exact.evaluate, unit=_units(layer, inputs[0]))
     state = each_box(sums.state, lambda box: wrap_box(op.accumulator, box.lo, box.hi))
     return replace(sums, state=state)
 
@@ -263,7 +263,7 @@ def _shared(state: State, *parts: Struck) -> State:
     return state
 
 
-def _by_channel(layer: Layer, source: Struck) -> Struck:
+def _by_channel(source: Struck) -> Struck:
     return source if source.by_channel else source.disowned()
 
 

@@ -52,7 +52,7 @@ def exact_flips(
     suffix = Suffix.of(graph, subset)
     last = _last(suffix, subset, flips)
     found = reach(suffix, x, flips=flips, subset=subset)
-    fits = found.fits & _logits_fit(suffix, found, last, subset)
+    fits = found.fits & _logits_fit(suffix, found, subset)
     certified = np.zeros(len(x), dtype=np.int64)
     witness: list[tuple[Fault, ...] | None] = [None] * len(x)
     classes = np.arange(len(last.weights))
@@ -85,7 +85,7 @@ def furthest_flips(
     suffix = Suffix.of(graph, subset)
     last = _last(suffix, subset, flips)
     found = reach(suffix, image[None], flips=flips, subset=subset)
-    if (found.fits & _logits_fit(suffix, found, last, subset))[flips, 0]:
+    if (found.fits & _logits_fit(suffix, found, subset))[flips, 0]:
         for rival in range(len(last.weights)):
             if rival != label:
                 yield _furthest(suffix, last, found, image, (rival, label), flips, subset)
@@ -148,7 +148,7 @@ def _last(suffix: Suffix, subset: BitSubset, flips: int) -> _Last:
     return _Last(scale[:, None] * op.read, tuple(moves), offset)
 
 
-def _logits_fit(suffix: Suffix, found: Reach, last: _Last, subset: BitSubset) -> NDArray[np.bool_]:
+def _logits_fit(suffix: Suffix, found: Reach, subset: BitSubset) -> NDArray[np.bool_]:
     """(flips + 1, images): whether no logit, nor the Add behind it, can leave its register."""
     op, flips = suffix.last.op, len(found.low) - 1
     assert isinstance(op, MatVec)

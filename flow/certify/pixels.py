@@ -91,8 +91,8 @@ def few_moved(graph: Graph, image: Array, *, radius: int, pixels: int) -> dict[s
         still = [clean[name] for name in node.inputs if name in clean]
         try:
             if isinstance(node.op, MatVec) and still:
-                bound = product_bound(node.op, kinds[0])
-                low, high = _few_effects(node.op, still[0], sources[0], pixels, bound)
+                product_bound(node.op, kinds[0])  # or is refused
+                low, high = _few_effects(node.op, still[0], sources[0], pixels)
                 boxes[node.output] = wrap_box(node.op.accumulator, low, high)
                 continue
             boxes[node.output] = propagate_box(node.op, sources, kinds)
@@ -103,7 +103,7 @@ def few_moved(graph: Graph, image: Array, *, radius: int, pixels: int) -> dict[s
     return boxes
 
 
-def _few_effects(op: MatVec, x: Array, box: Box, pixels: int, bound: int) -> tuple[Array, Array]:
+def _few_effects(op: MatVec, x: Array, box: Box, pixels: int) -> tuple[Array, Array]:
     """The sums of ``x``, less and more the largest ``pixels`` effects of one element each."""
     weights = dense(op)
     vectors = x.reshape(-1, x.shape[-1])

@@ -15,17 +15,21 @@ from flow.campaign import (
     Single,
     draw_faults,
     load_faults,
-    sample_faults,
     save_faults,
     strata,
 )
-from flow.campaign.sample import allocate
+from flow.campaign.sample import allocate, sample_bits
 from flow.certify.stored_bits import StoredBits
 from flow.errors import InputError
 from flow.ir import Fault
 from flow.schedule import make_plan
 from tests.campaign.campaigns import binary_network, four_bit_network, generator
 from tests.engine.chains import chains
+
+
+def sample_faults(graph, count, *, rng, minimum=2):
+    bits = StoredBits.of(graph)
+    return tuple(map(bits.fault, sample_bits(bits, count, rng=rng, minimum=minimum).tolist()))
 
 
 @settings(max_examples=60, deadline=None)

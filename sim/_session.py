@@ -165,15 +165,26 @@ class Session:
 
     @cached_property
     def _compiled(self) -> CompiledDesign:
+        return self._design(VISIBLE)
+
+    def _design(
+        self,
+        public: Mapping[str, Sequence[str]],
+        *,
+        fast: bool = True,
+        arguments: Sequence[str] = (),
+    ) -> CompiledDesign:
+        """The build's RTL in the harness, with the signals ``public`` by module in sight."""
         return compile_design(
             [*self.build.sources(), HARNESS],
             TOP,
             parameters=self._parameters,
-            public=VISIBLE,
+            public=public,
             cache=self.cache,
             simulator=self.simulator,
             timing=True,
-            fast=True,
+            fast=fast,
+            arguments=arguments,
         )
 
     @property

@@ -15,8 +15,8 @@ from flow.build import FaultSite, load_build
 from flow.build.netlist import Netlist
 from flow.ir import Array, Graph
 from flow.schedule import INPUT, OUTPUT, Stream
-from sim._session import HARNESS, TOP, VISIBLE, Session
-from sim.runner import CompiledDesign, compile_design
+from sim._session import TOP, VISIBLE, Session
+from sim.runner import CompiledDesign
 
 BENCH = "sim.bench.nodes_bench"
 MODULE = "accelerator"
@@ -70,15 +70,7 @@ class NodeSession(Session):
             for signal in (f"{stream.name}_valid", f"{stream.name}_ready", data_signal(stream))
         ]
         public = {**VISIBLE, TOP: (*VISIBLE[TOP], "clk"), MODULE: tuple(dict.fromkeys(names))}
-        return compile_design(
-            [*self.build.sources(), HARNESS],
-            TOP,
-            parameters=self._parameters,
-            public=public,
-            cache=self.cache,
-            simulator=self.simulator,
-            timing=True,
-        )
+        return self._design(public, fast=False)
 
 
 def node_streams(net: Netlist, graph: Graph) -> dict[str, Stream]:

@@ -21,9 +21,9 @@ from flow.build import Build, load_build, netlist
 from flow.build.netlist import Netlist, Unit
 from flow.errors import ClaimError, InputError
 from flow.ir import Array, Fault
-from sim._session import ALWAYS, HARNESS, TOP, VISIBLE, Session
+from sim._session import ALWAYS, TOP, VISIBLE, Session
 from sim.accelerator import CHUNK, FaultResponse
-from sim.runner import CompiledDesign, compile_design
+from sim.runner import CompiledDesign
 
 BENCH = "sim.bench.transient_bench"
 CONTROLS = ("keep", "strike", "struck")  # of the harness, for this bench alone
@@ -160,16 +160,7 @@ class TransientSession(Session):
         used = {unit.module for unit in self.net.units}
         public = dict(VISIBLE) | {module: SIGNALS for module in HOLDS if module in used}
         public[TOP] = (*VISIBLE[TOP], *CONTROLS)
-        return compile_design(
-            [*self.build.sources(), HARNESS],
-            TOP,
-            parameters=self._parameters,
-            public=public,
-            cache=self.cache,
-            simulator=self.simulator,
-            timing=True,
-            fast=True,
-        )
+        return self._design(public)
 
 
 def check_places(build: Build, nodes: Iterable[str]) -> None:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from flow.build import load_build
 from flow.errors import ClaimError, InputError
 from flow.ir import Array
-from sim._session import ALWAYS, HARNESS, TOP, VISIBLE, Session
+from sim._session import ALWAYS, TOP, VISIBLE, Session
 from sim.registers import Register, registers
-from sim.runner import CompiledDesign, compile_design
+from sim.runner import CompiledDesign
 
 BENCH = "sim.bench.upset_bench"
 CONTROLS = ("keep", "strike", "struck")  # of the harness, for this bench alone
@@ -202,14 +202,4 @@ class _UpsetSession(Session):
             for m in dict.fromkeys([*VISIBLE, *named])
         }
         merged[TOP] = (*VISIBLE[TOP], *CONTROLS)
-        return compile_design(
-            [*self.build.sources(), HARNESS],
-            TOP,
-            parameters=self._parameters,
-            public=merged,
-            cache=self.cache,
-            simulator=self.simulator,
-            timing=True,
-            fast=True,
-            arguments=("-DSYNTHESIS",),
-        )
+        return self._design(merged, arguments=("-DSYNTHESIS",))

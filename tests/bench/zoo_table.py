@@ -1,4 +1,4 @@
-"""What is certified of every network of this project, as the tables of docs/certify.md.
+"""What is certified of every network of this project, as the tables of docs/certify-bits.md.
 
 make zoo-table [IMAGES=12]
 python -m tests.bench.zoo_table [--images 12] [--folder build/zoo-table] [--no-zoo] GRAPH.json=DATA

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -103,19 +103,7 @@ def read_source(path: Path) -> Source:
             "each is wanted"
         )
     nodes, order = [], []
-    known = set(constants) | {_text(inputs[0].name), ""}
-    for place, proto in enumerate(graph.node):
-        node = _node(path, proto, place)
-        for name in node.inputs:
-            if name not in known:
-                raise node.refuse(
-                    f"reads {name!r}, which no earlier node or initializer makes; "
-                    "the graph is cyclic, unsorted or incomplete"
-                )
-        made = set(node.outputs) - {""}
-        if not node.outputs or not node.outputs[0] or made & known:
-            raise node.refuse(f"makes {list(node.outputs)}: nothing, or what is made already")
-        known |= made
+    for node in _in_order(path, graph, {*constants, _text(inputs[0].name), ""}):
         order.append(node)
         if node.op == "Constant":
             constants[node.outputs[0]] = _constant(node)
@@ -132,6 +120,23 @@ def read_source(path: Path) -> Source:
         _annotation(graph, inputs[0].name),
         tuple(order),
     )
+
+
+def _in_order(path: Path, graph: onnx.GraphProto, known: set[str]) -> Iterator[SourceNode]:
+    """The nodes, each of which reads what is ``known`` or made before it, and makes something."""
+    for place, proto in enumerate(graph.node):
+        node = _node(path, proto, place)
+        for name in node.inputs:
+            if name not in known:
+                raise node.refuse(
+                    f"reads {name!r}, which no earlier node or initializer makes; "
+                    "the graph is cyclic, unsorted or incomplete"
+                )
+        made = set(node.outputs) - {""}
+        if not node.outputs or not node.outputs[0] or made & known:
+            raise node.refuse(f"makes {list(node.outputs)}: nothing, or what is made already")
+        known |= made
+        yield node
 
 
 def _check_model(path: Path, model: onnx.ModelProto) -> None:

@@ -68,11 +68,7 @@ def geometry(node: SourceNode, image: Image, *, kernel: tuple[int, ...] = ()) ->
         reach = dilation[axis] * (kernel[axis] - 1) + 1
         side = (pads[axis], pads[axis + axes]) if mode == "NOTSET" else (0, 0)
         if mode.startswith("SAME"):
-            total = (-(-size // stride[axis]) - 1) * stride[axis] + reach - size
-            if total < 0:  # engines differ: negative padding, none, or an error
-                raise node.refuse(f"auto_pad {mode!r} with strides that skip; export explicit pads")
-            small, large = total // 2, total - total // 2  # the odd one behind, or in front
-            side = (large, small) if mode == "SAME_LOWER" else (small, large)
+            side = _same(node, mode, size, reach=reach, stride=stride[axis])
         sides.append(side)
         over.append(_overhang(size + sum(side), size + side[0], reach, stride[axis]) if up else 0)
     margins = tuple(n for side in sides for n in side)
@@ -89,6 +85,15 @@ def geometry(node: SourceNode, image: Image, *, kernel: tuple[int, ...] = ()) ->
         (*sides[0], *sides[1]),
         (over[0], over[1]),
     )
+
+
+def _same(node: SourceNode, mode: str, size: int, *, reach: int, stride: int) -> tuple[int, int]:
+    """The padding in front and behind that ``auto_pad`` asks for along an axis."""
+    total = (-(-size // stride) - 1) * stride + reach - size
+    if total < 0:  # engines differ: negative padding, none, or an error
+        raise node.refuse(f"auto_pad {mode!r} with strides that skip; export explicit pads")
+    small, large = total // 2, total - total // 2  # the odd one behind, or in front
+    return (large, small) if mode == "SAME_LOWER" else (small, large)
 
 
 def _overhang(padded: int, begun: int, reach: int, stride: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from flow.build import build, netlist, netlist_text
-from flow.build.netlist import memory_instance
+from flow.build.netlist import accelerator_instance, memory_instance
 from flow.build.parameters import unit_parameters
 from flow.errors import InputError
 from flow.graphfile import digest
@@ -23,6 +23,38 @@ def test_the_text_of_a_tiny_network_is_the_golden_one():
     graph = binary_network([4, 2, 2], signs=True)
     plan = make_plan(graph, folding={"fc0": Folding(1, 2), "fc1": Folding(2, 2)})
     assert netlist_text(netlist(graph, plan)) == GOLDEN.read_text()
+
+
+INSTANCE = """\
+  accelerator #(
+    .Fc0Weights("fc0.mem")
+  ) u_accelerator (
+    .clk_i(clk),
+    .rst_ni(rst_n),
+    .valid_i(noisy_valid),
+    .ready_o(noisy_ready),
+    .data_i(noisy_data),
+    .valid_o(class_valid),
+    .ready_i(class_ready),
+    .data_o(class_data),
+    .cfg_valid_i(cfg_valid),
+    .cfg_write_i(cfg_write),
+    .cfg_memory_i(cfg_memory),
+    .cfg_address_i(cfg_address),
+    .cfg_data_i(cfg_wdata),
+    .cfg_data_o(cfg_rdata),
+    .detected_o(detected)
+  );
+"""
+
+
+def test_boards_and_axi_wire_the_accelerator_by_these_names():
+    files = {"Fc0Weights": '"fc0.mem"'}
+    streams = "noisy", "class"
+    found = accelerator_instance(streams, clock="clk", reset="rst_n", parameters=files)
+    assert found == INSTANCE
+    bare = accelerator_instance(streams, clock="clk", reset="rst_n")
+    assert bare == INSTANCE.replace(' #(\n    .Fc0Weights("fc0.mem")\n  )', "")
 
 
 def test_weights_do_not_change_the_text():

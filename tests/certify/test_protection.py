@@ -197,7 +197,10 @@ GROUPS = st.lists(st.frozensets(st.sampled_from(MEMORIES), min_size=1), max_size
 def test_the_memories_found_are_the_cheapest_whatever_bounds_say(breaking, share):
     """Bounds made up: an image withstands 2 flips unless one of its groups may flip as a whole."""
 
+    trials = []
+
     def bounds(graph, x, *, y, most, subset):
+        trials.append(subset)
         left = {part.name for part in memories(StoredBits.of(graph)) if allowed(subset, part)}
         broken = [any(group <= left for group in groups) for groups in breaking]
         return np.where(broken, 1, most)
@@ -221,6 +224,7 @@ def test_the_memories_found_are_the_cheapest_whatever_bounds_say(breaking, share
     else:
         assert found.bits == sum(sizes[name] for name in found.memories) == min(costs)
         assert found.certified >= share * found.correct == share * 4
+        assert found.tried == len(trials)
 
 
 def test_where_only_all_memories_do_it_is_said(wide):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flow.certify import Verdict, certify_weights, check, save_certificates
 from flow.certify.box import Box
 from flow.certify.certificate import content_digest
+from flow.certify.recheck_weights import _held
 from flow.certify.recheck_weights import _least as plain_least
 from flow.certify.weights import half_step, moved_layers
 from flow.certify.weights_box import Moves, least, moved_sums
@@ -24,6 +25,15 @@ from tests.engine.chains import BIPOLAR, chains, random_chain, random_inputs, ra
 from tests.engine.images import image_graphs
 
 GRAPHS = st.one_of(chains(), fitting_chains(), image_graphs())
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "holds"),
+    [(1, 0, True), (1, 2, True), (1, 3, False), (1, -11, True), (1, -12, False), (-2, 1, False)],
+)
+def test_the_checker_compares_scaled_and_moved_sums_with_the_register(scale, offset, holds):
+    kind = IntType(4, signed=True)  # -8 to 7
+    assert _held(kind, [0, 3], [0, 5], [1, scale], [0, offset]) == holds
 
 
 def classifier(graph):

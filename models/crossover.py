@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -92,9 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--plot", type=Path)
     asked = parser.parse_args(arguments)
-    print(table(asked.folder), end="")
-    if asked.plot:
-        write_atomic(asked.plot, plot(asked.folder).encode())
+    try:
+        print(table(asked.folder), end="")
+        if asked.plot:
+            write_atomic(asked.plot, plot(asked.folder).encode())
+    except InputError as error:
+        print(f"models.crossover: error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from models.recipe import Recipe
 Progress = Callable[[int, int], None]
 Judge = Callable[[int, float], None]  # epoch and held-out score; may raise to end training
 CHECKPOINT = "checkpoint.pt"
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 _UNUSED = "ddp_find_unused_parameters_true"  # gates that are fixed, ranges of weights
 
 
@@ -40,8 +41,14 @@ class Machine:
         """A launched Fabric that writes TensorBoard scalars into ``folder``.
 
         Raises:
-            InputError: there is no such accelerator here, or the folder cannot be written.
+            InputError: there is no such accelerator or precision here, or the folder cannot be
+                written.
         """
+        if self.precision not in _PRECISIONS:
+            raise InputError(
+                f"precision {self.precision!r}: weights stay float32; choose "
+                f"{', '.join(_PRECISIONS)}"
+            )
         if folder is not None:
             _made(folder)
         logs = [] if folder is None else [TensorBoardLogger(folder, name="", version="")]

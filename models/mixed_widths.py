@@ -45,6 +45,8 @@ def choose_widths(
     """
     if not 2 <= least <= most <= 8:
         raise InputError(f"--least {least}, --most {most}: give 2 to 8, the least first")
+    if output.is_dir():
+        raise InputError(f"{output}: a folder; name the file to write")
     recipe = load_recipe(recipe_path)
     if isinstance(recipe.network, Convolutional):
         raise InputError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +119,8 @@ def _usable(settings: Training, data: Dataset) -> None:
         raise InputError(
             f"{where}: pixels of type {data.type}; float32 holds {_FLOAT32} bits, so divide them"
         )
+    if data.classes < 2:
+        raise InputError(f"{where}: all labels are 0; there is nothing to choose from")
     if data.train_x is data.test_x:
         raise InputError(
             f"{where}: the images x are its test; add train_x and train_y, which are trained on"
@@ -131,15 +133,16 @@ def _usable(settings: Training, data: Dataset) -> None:
 
 
 def _task(recipe: Recipe, data: Dataset, random: torch.Generator) -> Task:
-    """What the recipe's methods may know; the last images are held out, a teacher sees them all."""
+    """What the recipe's methods may know; the last images are held out, from a teacher too."""
     settings = recipe.training
-    x, y = floats(recipe.network, data.train_x), torch.tensor(data.train_y)
-    targets = taught(settings, x, y, data, random) if settings.teacher_epochs else None
-    kept = len(x) - settings.held_out
-    whole = Batch(x, y, targets)
+    whole = Batch(floats(recipe.network, data.train_x), torch.tensor(data.train_y))
+    kept = len(whole) - settings.held_out
+    examples = whole.take(slice(kept))
+    if settings.teacher_epochs:
+        soft = taught(settings, examples.x, examples.y, data, random)
+        examples = replace(examples, soft=soft)
     return Task(
-        recipe.network, settings, data.type, data.shape, data.classes,
-        examples=whole.take(slice(kept)),
+        recipe.network, settings, data.type, data.shape, data.classes, examples,
         held_out=whole.take(slice(kept, None)) if settings.held_out else None,
     )  # fmt: skip
 

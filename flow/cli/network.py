@@ -26,7 +26,7 @@ def train(
     accelerator: Annotated[str, typer.Option(help="cpu, cuda or auto; Lightning's names.")] = "cpu",
     devices: Annotated[int, typer.Option(min=1, help="How many of them, on each node.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, ...")] = "32-true",
+    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = "32-true",
     json: Json = False,
 ) -> None:
     """Train the network of a TOML recipe and export it as QONNX.

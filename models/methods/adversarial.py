@@ -65,15 +65,16 @@ class _Loss:
 def attacked(
     model: nn.Module, x: Tensor, loss: Any, *, radius: int, steps: int, lo: int, hi: int
 ) -> Tensor:
-    """Images of whole pixel levels, at most ``radius`` from ``x`` and within ``lo .. hi``, that
-    raise ``loss(model, images)``.
+    """Images of whole pixel levels, at most ``radius`` from ``x`` and within ``lo .. hi`` or no
+    further out than ``x`` is, that raise ``loss(model, images)``.
 
     More steps than one start at random points. The network's mode, statistics and parameters'
     gradients are as before.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    least, most = (x - radius).clamp(min=lo), (x + radius).clamp(max=hi)
+    least = torch.minimum(x, (x - radius).clamp(min=lo))  # images may lie beyond the range: noise
+    most = torch.maximum(x, (x + radius).clamp(max=hi))
     stride = float(radius) if steps == 1 else max(1.0, 2.5 * radius / steps)
     now = x
     if steps > 1:

@@ -22,6 +22,17 @@ def images(count=200):
     return torch.randint(0, 17, (count, 20), generator=torch.Generator().manual_seed(1)).float()
 
 
+def test_images_beyond_the_range_are_moved_no_further_out_and_not_clipped(network):
+    """Noise may have put them there, where the input is wide enough for it."""
+    x = images() + torch.tensor([-9.0, 9.0]).repeat(10)
+    y = torch.zeros(len(x), dtype=torch.int64)
+    loss = lambda model, points: functional.cross_entropy(model(points), y)  # noqa: E731
+    moved = attacked(network, x, loss, radius=2, steps=2, lo=0, hi=16)
+    assert ((moved - x).abs() <= 2).all()
+    assert (moved >= x.clamp(max=0)).all()
+    assert (moved <= x.clamp(min=16)).all()
+
+
 @pytest.mark.parametrize("steps", [1, 3])  # 3: strides that are no whole levels
 @pytest.mark.parametrize("training", [False, True])
 def test_moved_images_are_whole_levels_of_the_ball_and_raise_the_loss(network, steps, training):

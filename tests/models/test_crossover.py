@@ -34,6 +34,16 @@ def test_curves_are_means_over_seeds_and_the_table_is_of_all_attacks(tmp_path, c
     assert "transfer" in (tmp_path / "p.html").read_text()
 
 
+def test_a_folder_without_results_is_refused_in_one_line(tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert (
+        said == f"models.crossover: error: {tmp_path}: no results of 'fgsm'; run the study first\n"
+    )
+
+
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(InputError, match="no results of 'pgd'; run the study first"):
         curves(tmp_path, "pgd")

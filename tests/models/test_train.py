@@ -250,8 +250,9 @@ def test_held_out_images_have_no_say_in_the_steps(digits):
         digits.test_x,
         digits.test_y,
     )
-    one = recipe(epochs=1, held_out=50)
-    assert weights(train(one, digits)) == weights(train(one, turned))
+    for teacher in (0, 1):
+        one = recipe(epochs=1, held_out=50, teacher_epochs=teacher)
+        assert weights(train(one, digits)) == weights(train(one, turned))
     with pytest.raises(InputError, match=r"'training\.held_out': 1436 of 1437 training images"):
         train(recipe(held_out=1436), digits)
 
@@ -259,6 +260,8 @@ def test_held_out_images_have_no_say_in_the_steps(digits):
 def test_an_accelerator_that_is_not_here_is_refused(digits):
     with pytest.raises(InputError, match="accelerator 'abacus': "):
         train(recipe(), digits, machine=Machine(accelerator="abacus"))
+    with pytest.raises(InputError, match=r"^precision '64-true': weights stay float32; choose 32-"):
+        train(recipe(), digits, machine=Machine(precision="64-true"))
 
 
 def _interrupt(done, total):
@@ -285,6 +288,12 @@ def test_images_without_others_to_train_on_are_refused(tmp_path):
         train(recipe(), data)
     np.savez(tmp_path / "both.npz", x=x, y=y, train_x=x, train_y=y)
     assert train(recipe(epochs=1), load_dataset(str(tmp_path / "both.npz"), root=tmp_path))
+
+
+def test_one_class_is_refused():
+    x, y = integers(np.arange(8).reshape(2, 4)), integers([0, 0])
+    with pytest.raises(InputError, match=r"^data set 'mine': all labels are 0; there is nothing"):
+        train(recipe(), Dataset("mine", IntType(3), 1, x, y, x.copy(), y))
 
 
 def test_pixels_that_float32_cannot_hold_are_refused():

@@ -229,6 +229,10 @@ def test_what_cannot_be_chosen_is_refused(bitproof, recipe, tmp_path):
     assert (status, err.splitlines()[-1]) == (
         2, "bitproof: error: --least 5, --most 4: give 2 to 8, the least first",
     )  # fmt: skip
+    status, _, err = bitproof("widths", recipe, "-o", tmp_path)
+    assert (status, err.splitlines()[-1]) == (
+        2, f"bitproof: error: {tmp_path}: a folder; name the file to write",
+    )  # fmt: skip
     recipe.write_text(GOOD.replace('"fully-connected"\nhidden = [8]', '"cnv"'))
     status, _, err = bitproof("widths", recipe, "-o", out)
     assert status == 2

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from flow.certify import largest_k
+from flow.fitting import fit
 from flow.ir import IntType
 from models.brevitas_api import qnn
+from models.data import load_dataset
+from models.executed import lowered
+from models.export import export
 from models.methods.certified_flips import held
 from models.networks import random_network
 from models.objective import Batch
 from models.recipe import FullyConnected
 from models.struck import bit_steps, struck_leads
+from models.train import train
+from tests.models.test_methods import recipe
 
 
 def network(bits, hidden, levels=2):
@@ -120,6 +127,23 @@ def test_a_label_is_held_where_no_set_of_flips_of_a_layer_takes_it(flips):
     if flips == 1:
         assert torch.equal(found, truly)
         assert 0 < int(truly.sum()) < len(truly)
+
+
+def test_a_label_that_is_certified_against_one_flip_is_held_in_training(tmp_path):
+    """The loss strikes a part of what the certificate does, exactly; ties as the class decides."""
+    data = load_dataset("digits", root=tmp_path)
+    trained = train(recipe("certified-flips", epochs=4, learning_rate=0.02), data)
+    graph = lowered(export(trained))
+    images, labels = data.test_x[:100], data.test_y[:100]
+    certified = largest_k(graph, fit(graph, images, name="digits"), y=labels, most=1) == 1
+    model, y = trained.model.double(), torch.tensor(labels)
+    with torch.no_grad():
+        leads = torch.stack(struck_leads(model, torch.tensor(images).double(), y, flips=1))
+    rounding, rival = 1e-7 * leads.abs().max(), torch.arange(10)[None]
+    ahead = (leads > rounding) | ((leads > -rounding) & (rival >= y[:, None]))
+    found = ahead.all(dim=2).all(dim=0).numpy()
+    assert not (certified & ~found).any()
+    assert 10 < certified.sum() <= found.sum() < 100
 
 
 def test_the_bound_moves_weights():

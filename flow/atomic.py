@@ -18,9 +18,12 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write ``content`` to a temporary name beside ``path``, then rename over it.
 
     Raises:
-        InputError: the disk is full, or the place cannot be written; what was there is unchanged.
+        InputError: the disk is full, or the place cannot be written or is no place for a file; what
+            was there is unchanged.
     """
     data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: a device or a pipe, which no file replaces; name a file")
     try:
         _write_beside(path, data)
     except OSError as error:

@@ -87,3 +87,11 @@ def test_a_place_below_a_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a\.json: cannot be written \("):
         write_atomic(tmp_path / "file" / "a.json", "x")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match=r"pipe: a device or a pipe, which no file replaces"):
+        write_atomic(pipe, "x")
+    assert pipe.is_fifo()

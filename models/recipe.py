@@ -43,9 +43,11 @@ class Convolutional(Table):
     shared_scale: bool = True  # of the two terms of each sum of resnet
 
     @model_validator(mode="after")
-    def _padded(self) -> Self:
+    def _has_them(self) -> Self:
         if self.kind != "cnv" and self.activation_bits == 1:
             raise ValueError(f"{self.kind} pads with 0, which is no sign; use 2 bits or more")
+        if self.kind != "resnet" and (self.blocks != 1 or not self.shared_scale):
+            raise ValueError(f"blocks and shared_scale are of resnet; {self.kind} has none")
         return self
 
     @property

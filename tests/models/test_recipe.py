@@ -99,6 +99,11 @@ def test_an_unknown_or_missing_key_is_named(old, new, message, recipe):
 
 
 IMPOSSIBLE = [
+    (
+        'kind = "fully-connected"\nhidden = [8]',
+        'kind = "cnv"\nblocks = 3',
+        "'network': Value error, blocks and shared_scale are of resnet; cnv has none",
+    ),
     ("epochs = 2", "epochs = 0", "'training.epochs': Input should be greater than 0; got 0"),
     ("epochs = 2", "epochs = true", "'training.epochs': Input should be a valid integer; got True"),
     ("epochs = 2", "epochs = '2'", "'training.epochs': Input should be a valid integer; got '2'"),

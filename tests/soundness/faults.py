@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("faults.toml")
+LONGEST = 600  # seconds for the tests of a fault, which take one minute or two
 COPIED = ("flow", "models", "sim", "tests", "hls", "pyproject.toml")
 
 
@@ -43,7 +44,10 @@ def load_faults(path: Path = LIST) -> dict[str, Fault]:
 
 
 def survives(fault: Fault, tree: Path) -> bool:
-    """Whether the tests pass with the fault in ``tree``, which is left as it was."""
+    """Whether the tests pass with the fault in ``tree``, which is left as it was.
+
+    Tests that do not end, as where a fault takes a search its progress, do not pass.
+    """
     path = tree / "flow" / "certify" / fault.file
     text = path.read_text()
     path.write_text(text.replace(fault.old, fault.new, 1))
@@ -55,7 +59,10 @@ def survives(fault: Fault, tree: Path) -> bool:
             env={**os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
             check=False,
+            timeout=LONGEST,
         )
+    except subprocess.TimeoutExpired:
+        return False
     finally:
         path.write_text(text)
     return run.returncode == 0

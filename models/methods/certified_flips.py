@@ -6,18 +6,17 @@ The bound of k flips (``flow.certify``) made differentiable and put into the los
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Literal
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.intervals import clean_statistics
+from models.methods.ramped import NotNegative, Ramped
 from models.objective import (
     Around,
     Batch,
-    Method,
     Objective,
     Task,
     layers,
@@ -28,25 +27,14 @@ from models.struck import struck_leads
 from models.table import Positive, Table
 
 _AT_ONCE = 100
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
-class CertifiedFlips(Method):
+class CertifiedFlips(Ramped):
     """A hinge on the margins left by ``flips`` flips in each layer, ramped in weight and flips."""
 
     kind: Literal["certified-flips"]
     flips: Positive
     weight: NotNegative = 1.0
-    margin: NotNegative = 0.2  # in logits over the recipe's temperature
-    start: Share = 0.1  # plain training until here
-    end: Share = 0.7
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError("the ramp must end behind its start")
-        return self
 
     def check(self, network: Table) -> None:
         """Dense layers only."""

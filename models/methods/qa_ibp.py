@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import pi, sqrt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.intervals import clean_statistics, hidden, input_interval, margins
 from models.layers import weighted
+from models.methods.ramped import NotNegative, Ramped
 from models.objective import (
     Around,
     Batch,
-    Method,
     Objective,
     Task,
     layers,
@@ -31,27 +31,16 @@ from models.objective import (
 from models.table import Table
 
 _AT_ONCE = 500
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
-class QaIbp(Method):
+class QaIbp(Ramped):
     """Labels that hold while every pixel moves by ``radius``; ramps from ``start`` to ``end``."""
 
     kind: Literal["qa-ibp"]
     radius: Annotated[float, Field(gt=0)]  # pixel steps
     weight: NotNegative = 2.0  # lambda: of the hinge on the margins, at the end of its ramp
     width: NotNegative = 0.001  # of the mean widths of activations, at the end of its ramp
-    margin: NotNegative = 0.2  # in logits over the recipe's temperature
     overshoot: NotNegative = 0.1  # pixel steps beyond the radius, as the paper trains
-    start: Share = 0.1  # plain training until here
-    end: Share = 0.7
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.start >= self.end:
-            raise ValueError("the ramp must end behind its start")
-        return self
 
     def check(self, network: Table) -> None:
         """Any chain of layers."""
